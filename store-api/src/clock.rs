@@ -1,0 +1,278 @@
+use std::{
+    fmt::Debug,
+    ops::Add,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use time::OffsetDateTime;
+
+/// An instant on a store's clock, in whole milliseconds since 1970-01-01 UTC.
+///
+/// A record's deadline is judged and kept in these. Arithmetic saturates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant this many milliseconds after 1970-01-01 UTC.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+}
+
+impl From<Timestamp> for OffsetDateTime {
+    /// Instants that `time` cannot express become the nearest that it can.
+    fn from(Timestamp(millis): Timestamp) -> Self {
+        OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::milliseconds(millis))
+    }
+}
+
+impl From<OffsetDateTime> for Timestamp {
+    fn from(instant: OffsetDateTime) -> Self {
+        let millis = instant.unix_timestamp_nanos().div_euclid(1_000_000);
+        Self(i64::try_from(millis).unwrap_or(i64::MAX))
+    }
+}
+
+/// Where a store that judges liveness in its own process takes the time from.
+///
+/// [`SystemClock`] is what such stores use; [`ManualClock`] is for tests.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// The time of day. It may jump, either way.
+    fn wall(&self) -> Timestamp;
+
+    /// The time since some fixed point. It never goes back, and does not care who sets the
+    /// time of day.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The operating system's clock.
+#[derive(Clone, Debug)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// The operating system's clock, its monotonic time counted from here.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+        })
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A clock that stands still until it is told otherwise.
+///
+/// Clones are the same clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use cloakroom_store_api::{Clock, ManualClock};
+///
+/// let clock = ManualClock::new();
+/// let before = clock.wall();
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.wall().since(before), Duration::from_secs(60));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Hands>);
+
+#[derive(Debug)]
+struct Hands {
+    wall: AtomicI64,
+    monotonic: AtomicI64,
+}
+
+impl ManualClock {
+    /// A clock that shows 2020-01-01 00:00 UTC.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Hands {
+            wall: AtomicI64::new(1_577_836_800_000),
+            monotonic: AtomicI64::new(0),
+        }))
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, duration: Duration) {
+        let millis = (Timestamp(0) + duration).0;
+        self.0.wall.fetch_add(millis, Relaxed);
+        self.0.monotonic.fetch_add(millis, Relaxed);
+    }
+
+    /// Sets the time of day, as an administrator or a time server would. No time passes.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.0.wall.store(wall.0, Relaxed);
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for ManualClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp(self.0.wall.load(Relaxed))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Timestamp(self.0.monotonic.load(Relaxed)).since(Timestamp(0))
+    }
+}
+
+/// The clock by which one store judges: never behind what it has shown before.
+///
+/// It shows the later of the wall clock and its own last answer plus the monotonic time since.
+/// A wall clock set back revives nothing, and one set forward by mistake and corrected later
+/// freezes nothing.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use cloakroom_store_api::{Clock, ManualClock, StoreClock, Timestamp};
+///
+/// let source = ManualClock::new();
+/// let clock = StoreClock::new(Arc::new(source.clone()));
+/// let before = clock.now();
+/// source.set_wall(Timestamp::from_millis(0));
+/// source.advance(Duration::from_secs(1));
+/// assert_eq!(clock.now(), before + Duration::from_secs(1));
+/// ```
+#[derive(Debug)]
+pub struct StoreClock {
+    source: Arc<dyn Clock>,
+    /// How far the wall clock was ahead of the monotonic one, at most: in milliseconds.
+    ahead: AtomicI64,
+}
+
+impl StoreClock {
+    /// A clock that has shown nothing yet.
+    #[must_use]
+    pub fn new(source: Arc<dyn Clock>) -> Self {
+        Self {
+            source,
+            ahead: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Goes on from what the same store showed before it was restarted.
+    #[must_use]
+    pub fn resumed(source: Arc<dyn Clock>, last_answer: Timestamp) -> Self {
+        let passed = (Timestamp(0) + source.monotonic()).0;
+        Self {
+            source,
+            ahead: AtomicI64::new(last_answer.0.saturating_sub(passed)),
+        }
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let passed = (Timestamp(0) + self.source.monotonic()).0;
+        let ahead = self.source.wall().0.saturating_sub(passed);
+        let most = self.ahead.load(Relaxed);
+        // Written only when the wall clock gained on the monotonic one: loads stay uncontended.
+        let most = if ahead > most {
+            ahead.max(self.ahead.fetch_max(ahead, Relaxed))
+        } else {
+            most
+        };
+        Timestamp(most.saturating_add(passed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_set_forward_and_corrected_goes_on_from_where_it_was() {
+        let source = ManualClock::new();
+        let clock = StoreClock::new(Arc::new(source.clone()));
+        let right = source.wall();
+        source.set_wall(right + Duration::from_hours(24));
+        assert_eq!(clock.now(), right + Duration::from_hours(24));
+        source.set_wall(right);
+        assert_eq!(clock.now(), right + Duration::from_hours(24));
+        source.advance(Duration::from_secs(5));
+        let day_later = right + Duration::from_hours(24);
+        assert_eq!(clock.now(), day_later + Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_restart_does_not_turn_the_clock_back() {
+        let source = ManualClock::new();
+        let shown = source.wall() + Duration::from_secs(90);
+        let clock = StoreClock::resumed(Arc::new(source.clone()), shown);
+        assert_eq!(clock.now(), shown);
+        source.advance(Duration::from_secs(1));
+        assert_eq!(clock.now(), shown + Duration::from_secs(1));
+        source.advance(Duration::from_secs(100));
+        source.set_wall(shown + Duration::from_secs(500));
+        assert_eq!(clock.now(), shown + Duration::from_secs(500));
+    }
+
+    #[test]
+    fn the_system_clock_agrees_with_itself() {
+        let clock = StoreClock::new(Arc::new(SystemClock::new()));
+        let before = Timestamp::from(OffsetDateTime::now_utc());
+        let now = clock.now();
+        assert!(before <= now && now <= before + Duration::from_secs(60));
+    }
+
+    #[test]
+    fn instants_keep_their_milliseconds() {
+        for millis in [i64::MIN, -1, 0, 1, 1_700_000_000_123] {
+            let instant = OffsetDateTime::from(Timestamp(millis));
+            if millis > -377_000_000_000_000 {
+                assert_eq!(Timestamp::from(instant), Timestamp(millis));
+            }
+        }
+    }
+}
