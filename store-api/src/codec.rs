@@ -87,7 +87,7 @@ impl Record {
         bytes: impl Into<Arc<[u8]>>,
     ) -> Result<Self> {
         let (lifetime, owner, data) =
-            decode(bytes.into()).map_err(|cause| Error::corrupt(id, cause))?;
+            decode(&bytes.into()).map_err(|cause| Error::corrupt(id, cause))?;
         Ok(Self {
             id,
             revision,
@@ -99,7 +99,7 @@ impl Record {
     }
 }
 
-fn decode(bytes: Arc<[u8]>) -> Result<(Lifetime, Option<Owner>, Data), BoxError> {
+fn decode(bytes: &Arc<[u8]>) -> Result<(Lifetime, Option<Owner>, Data), BoxError> {
     if bytes.len() > RECORD_LIMIT {
         return Err(format!("{} bytes", bytes.len()).into());
     }
@@ -120,7 +120,7 @@ fn decode(bytes: Arc<[u8]>) -> Result<(Lifetime, Option<Owner>, Data), BoxError>
         std::time::Duration::from_millis(head.absolute_millis),
     );
     let owner = head.owner.map(str::parse).transpose()?;
-    let data = Data::decode(Arc::clone(&bytes), PREFIX + used)?;
+    let data = Data::decode(Arc::clone(bytes), PREFIX + used)?;
     Ok((lifetime, owner, data))
 }
 

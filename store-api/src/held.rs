@@ -1,4 +1,4 @@
-use crate::{Age, Lifetime, Record, Stamp, Timestamp};
+use crate::{Age, Lifetime, Persistence, Record, Saved, Stamp, Stats, Timestamp};
 
 /// What a store that judges in its own process keeps of a session to judge by.
 ///
@@ -23,13 +23,23 @@ pub struct Held {
 pub enum Verdict {
     /// Store the record with this, in place of what the id (or the old id) had.
     Store(Held),
-    /// Change nothing; the answer is [`Saved::Conflict`](crate::Saved::Conflict).
+    /// Change nothing.
     Conflict,
-    /// Change nothing; the answer is [`Saved::Gone`](crate::Saved::Gone).
+    /// Change nothing: there is no live session.
     Gone,
-    /// Remove what the id (or the old id) had; the answer is
-    /// [`Saved::Gone`](crate::Saved::Gone), because the new deadline would not be after now.
+    /// Remove what the id (or the old id) had: the new deadline would not be after now.
     End,
+}
+
+impl Verdict {
+    /// What the caller is told.
+    pub fn answer(&self, now: Timestamp) -> Saved {
+        match self {
+            Self::Store(held) => Saved::Stored(held.stamp(now)),
+            Self::Conflict => Saved::Conflict,
+            Self::Gone | Self::End => Saved::Gone,
+        }
+    }
 }
 
 impl Held {
@@ -109,5 +119,21 @@ impl Held {
         } else {
             Verdict::End
         }
+    }
+}
+
+impl Stats {
+    /// Counts one more record.
+    pub fn count(&mut self, held: &Held, now: Timestamp) {
+        match (held.is_live(now), held.lifetime.persistence()) {
+            (false, _) => self.expired += 1,
+            (true, Persistence::Browser) => self.browser += 1,
+            (true, Persistence::Persistent) => self.persistent += 1,
+        }
+        let expiry = held.expires_at.into();
+        self.oldest_expiry = Some(
+            self.oldest_expiry
+                .map_or(expiry, |oldest| oldest.min(expiry)),
+        );
     }
 }

@@ -1,1 +1,335 @@
-//! The checks that every store passes.
+//! The checks that every store passes: the contract of [`SessionStore`], sentence by sentence.
+//!
+//! Each check is a plain function whose documentation names the letter it shows.
+//! [`conformance_tests!`](crate::conformance_tests) turns all of them into tests of your store:
+//!
+//! ```ignore
+//! cloakroom_store_api::conformance_tests!(Fresh::default());
+//!
+//! #[derive(Default)]
+//! struct Fresh {
+//!     clock: ManualClock,
+//! }
+//!
+//! impl Subject for Fresh {
+//!     type Store = Arc<TinyStore>;
+//!
+//!     async fn store(&self) -> Self::Store {
+//!         Arc::new(TinyStore::new(Arc::new(self.clock.clone())))
+//!     }
+//!
+//!     async fn node(&self, store: &Self::Store) -> Self::Store {
+//!         Arc::clone(store)
+//!     }
+//!
+//!     async fn spoil(&self, store: &Self::Store, id: SessionId) {
+//!         store.spoil(id);
+//!     }
+//!
+//!     fn clock(&self) -> Option<&ManualClock> {
+//!         Some(&self.clock)
+//!     }
+//! }
+//! ```
+//!
+//! Races print what they tried, such as `rounds=2000 revived=0`. `CLOAKROOM_ROUNDS` sets the
+//! number of rounds of every race.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use crate::{
+    Data, Lifetime, ManualClock, Persistence, Record, Saved, SessionId, SessionStore, SessionToken,
+    Stamp,
+};
+
+pub mod all;
+pub mod expire;
+pub mod load;
+pub mod owners;
+pub mod races;
+pub mod rotate;
+pub mod save;
+pub mod sweep;
+pub mod touch;
+
+/// A kind of store under test.
+pub trait Subject: Send + Sync + 'static {
+    /// The store.
+    type Store: SessionStore;
+
+    /// A store that is empty and shares nothing with any other.
+    fn store(&self) -> impl Future<Output = Self::Store> + Send;
+
+    /// Another handle on the same data, as another process of the application would have.
+    fn node(&self, store: &Self::Store) -> impl Future<Output = Self::Store> + Send;
+
+    /// Makes the stored record of this session unreadable.
+    fn spoil(&self, store: &Self::Store, id: SessionId) -> impl Future<Output = ()> + Send;
+
+    /// The clock of the stores, where it can be injected. Boundaries are then checked to the
+    /// millisecond, otherwise with margins.
+    fn clock(&self) -> Option<&ManualClock> {
+        None
+    }
+
+    /// Lets time pass on the stores' clock.
+    fn pass(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        async move {
+            match self.clock() {
+                Some(clock) => clock.advance(duration),
+                None => tokio::time::sleep(duration).await,
+            }
+        }
+    }
+}
+
+/// Hands the list of all checks to a macro, as `name! { (arguments) module::check … }`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_checks {
+    ([$($then:tt)+] $arguments:tt) => {
+        $($then)+! { $arguments
+            load::an_unknown_id_loads_as_none
+            load::an_ended_session_loads_as_none
+            load::an_expired_session_loads_as_none
+            load::loading_changes_nothing
+            load::a_session_dies_at_its_deadline
+            load::what_is_loaded_is_what_was_saved
+            save::a_new_record_is_stored_once
+            save::the_store_dates_a_new_record
+            save::a_dead_leftover_is_replaced
+            save::a_save_counts_the_revision
+            save::a_save_of_another_revision_conflicts
+            save::an_ended_session_cannot_be_saved
+            save::an_expired_session_cannot_be_saved
+            save::an_unknown_session_cannot_be_saved
+            save::a_save_moves_the_deadline_by_the_records_own_lifetime
+            save::a_save_stops_at_the_absolute_timeout
+            save::a_deadline_that_is_not_after_now_ends_the_session
+            save::the_longest_lifetime_is_kept
+            touch::a_touch_moves_the_deadline
+            touch::a_touch_of_another_revision_is_none
+            touch::a_touch_never_moves_the_deadline_back
+            touch::a_dead_session_cannot_be_touched
+            touch::a_touch_stops_at_the_absolute_timeout
+            touch::a_touch_changes_nothing_else
+            touch::a_late_touch_cannot_stretch_a_session
+            rotate::a_rotation_moves_the_session
+            rotate::a_rotation_keeps_or_restarts_the_age
+            rotate::a_rotation_of_another_revision_conflicts
+            rotate::a_rotation_onto_a_live_session_conflicts
+            rotate::a_rotation_onto_itself_conflicts
+            rotate::a_rotation_onto_a_dead_leftover_is_whole
+            rotate::a_dead_session_cannot_be_rotated
+            rotate::a_record_of_revision_0_cannot_be_rotated
+            rotate::a_rotation_past_the_deadline_ends_the_session
+            expire::an_end_says_whether_the_session_was_live
+            expire::nothing_revives_an_ended_session
+            owners::an_owner_has_exactly_its_live_sessions
+            owners::owners_with_similar_names_are_strangers
+            owners::the_index_follows_every_change
+            owners::ending_an_owners_sessions_spares_one
+            sweep::a_sweep_removes_only_the_dead
+            sweep::a_sweep_is_bounded
+            sweep::an_idle_sweep_has_nothing_to_do
+            all::two_nodes_see_the_same
+            all::two_stores_share_nothing
+            all::an_unreadable_record_hurts_nobody_else
+            all::an_unreadable_record_can_be_ended
+            all::a_record_over_the_limit_is_refused
+            all::what_is_stored_is_counted
+            all::a_store_that_works_answers_a_ping
+            all::a_dropped_call_leaves_the_state_before_or_after
+            races::sixteen_writers_lose_nothing
+            races::of_many_creators_one_wins
+            races::an_end_beats_a_late_save
+            races::an_end_beats_a_late_touch
+            races::a_rotation_beats_a_late_save
+            races::of_two_rotations_one_wins
+            races::a_rotation_is_never_seen_twice
+            races::no_session_survives_the_end_of_its_owner
+            races::a_sweep_spares_a_touched_session
+            races::a_sweep_spares_a_session_created_anew
+            races::sweepers_do_not_count_twice
+        }
+    };
+}
+
+/// Turns every check of the [conformance kit](crate::conformance) into a test of one store.
+///
+/// The argument is an expression that makes a [`Subject`](crate::conformance::Subject); each
+/// test evaluates it anew.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($subject:expr) => {
+        $crate::__conformance_checks!([$crate::__conformance_test]($subject));
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_test {
+    (($subject:expr) $($module:ident::$check:ident)*) => {$(
+        #[test]
+        fn $check() {
+            $crate::conformance::run($crate::conformance::$module::$check($subject));
+        }
+    )*};
+}
+
+/// Runs one check on a runtime of its own, with four threads, so that races are races.
+///
+/// # Panics
+///
+/// If the check fails.
+pub fn run(check: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a runtime can be started")
+        .block_on(check);
+}
+
+/// How soon a session dies that a check lets die.
+const SOON: Duration = Duration::from_millis(50);
+
+/// Longer than `SOON`, by a margin for stores whose clock is not injected.
+const AFTER_SOON: Duration = Duration::from_millis(80);
+
+/// How long a session lives that a check wants alive.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A record that was never stored and lives long.
+fn live() -> Record {
+    record(HOUR, 24 * HOUR)
+}
+
+/// A record that was never stored and dies soon.
+fn brief() -> Record {
+    record(SOON, HOUR)
+}
+
+fn record(idle: Duration, absolute: Duration) -> Record {
+    Record::new(
+        new_id(),
+        Lifetime::new(Persistence::Browser, idle, absolute),
+    )
+}
+
+fn new_id() -> SessionId {
+    SessionToken::generate()
+        .expect("the system has random numbers")
+        .id()
+}
+
+/// The record with one more entry, or another value of it.
+fn noted(record: Record, note: &str) -> Record {
+    Record {
+        data: Data::new(&BTreeMap::from([("note", note)])).expect("one short entry"),
+        ..record
+    }
+}
+
+fn owned(record: Record, owner: &str) -> Record {
+    Record {
+        owner: Some(owner.parse().expect("an owner")),
+        ..record
+    }
+}
+
+/// Saves and expects it to be stored; gives the record as it is stored now.
+async fn stored(store: &impl SessionStore, record: Record) -> Record {
+    let stamp = expect_stored(store.save(&record).await.unwrap());
+    record.stored(stamp)
+}
+
+fn expect_stored(saved: Saved) -> Stamp {
+    match saved {
+        Saved::Stored(stamp) => stamp,
+        other => panic!("expected Stored, got {other:?}"),
+    }
+}
+
+/// Loads and expects a live session.
+async fn loaded(store: &impl SessionStore, id: SessionId) -> Record {
+    store.load(id).await.unwrap().expect("a live session")
+}
+
+async fn is_live(store: &impl SessionStore, id: SessionId) -> bool {
+    store.load(id).await.unwrap().is_some()
+}
+
+/// Whether two records are the same but for how much time remains.
+fn assert_same(found: &Record, expected: &Record) {
+    let timeless = |record: &Record| Record {
+        stamp: record.stamp.map(|stamp| Stamp {
+            remaining: Duration::ZERO,
+            ..stamp
+        }),
+        ..record.clone()
+    };
+    assert_eq!(timeless(found), timeless(expected));
+}
+
+/// Stores a session and lets it die.
+async fn expired(subject: &impl Subject, store: &impl SessionStore, record: Record) -> Record {
+    let record = stored(store, record).await;
+    subject.pass(AFTER_SOON).await;
+    record
+}
+
+/// How many rounds a race has.
+fn rounds(usual: u32) -> u32 {
+    std::env::var("CLOAKROOM_ROUNDS")
+        .ok()
+        .map_or(usual, |rounds| {
+            rounds.parse().expect("CLOAKROOM_ROUNDS is a number")
+        })
+}
+
+/// A store and another node of it, to be shared by tasks.
+async fn two_nodes<S: Subject>(subject: &S) -> [Arc<S::Store>; 2] {
+    let store = subject.store().await;
+    let node = subject.node(&store).await;
+    [Arc::new(store), Arc::new(node)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// A check that is written but not listed would never run.
+    #[test]
+    fn every_check_is_in_the_list() {
+        let written = [
+            ("all", include_str!("all.rs")),
+            ("expire", include_str!("expire.rs")),
+            ("load", include_str!("load.rs")),
+            ("owners", include_str!("owners.rs")),
+            ("races", include_str!("races.rs")),
+            ("rotate", include_str!("rotate.rs")),
+            ("save", include_str!("save.rs")),
+            ("sweep", include_str!("sweep.rs")),
+            ("touch", include_str!("touch.rs")),
+        ];
+        let written: BTreeSet<_> = written
+            .iter()
+            .flat_map(|(module, source)| {
+                let names = source.split("\npub async fn ").skip(1);
+                names.map(move |rest| format!("{module}::{}", rest.split('(').next().unwrap()))
+            })
+            .collect();
+        let listed: Vec<_> = include_str!("mod.rs")
+            .lines()
+            .map(str::trim)
+            .filter(|line| written.contains(*line))
+            .collect();
+        println!("checks={}", listed.len());
+        assert_eq!(listed.len(), written.len(), "each check is listed once");
+        assert_eq!(
+            BTreeSet::from_iter(listed.iter().map(ToString::to_string)),
+            written
+        );
+    }
+}
