@@ -68,16 +68,10 @@ impl<'a> Batch<'a> {
     }
 
     pub(crate) fn save(&mut self, draft: Draft) -> Result<Saved> {
-        let found = self.held(draft.record.id)?;
-        match Held::save(found.as_ref(), &draft.record, self.now) {
-            Verdict::Store(held) => self.store(draft, held),
-            Verdict::Conflict => Ok(Saved::Conflict),
-            Verdict::Gone => Ok(Saved::Gone),
-            Verdict::End => {
-                self.remove(draft.record.id)?;
-                Ok(Saved::Gone)
-            }
-        }
+        let id = draft.record.id;
+        let found = self.held(id)?;
+        let verdict = Held::save(found.as_ref(), &draft.record, self.now);
+        self.carry_out(verdict, id, draft)
     }
 
     pub(crate) fn touch(&mut self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
@@ -96,18 +90,8 @@ impl<'a> Batch<'a> {
     pub(crate) fn rotate(&mut self, old: SessionId, draft: Draft, age: Age) -> Result<Saved> {
         let from = self.held(old)?;
         let to = self.held(draft.record.id)?;
-        match Held::rotate(from.as_ref(), to.as_ref(), &draft.record, age, self.now) {
-            Verdict::Store(held) => {
-                self.remove(old)?;
-                self.store(draft, held)
-            }
-            Verdict::Conflict => Ok(Saved::Conflict),
-            Verdict::Gone => Ok(Saved::Gone),
-            Verdict::End => {
-                self.remove(old)?;
-                Ok(Saved::Gone)
-            }
-        }
+        let verdict = Held::rotate(from.as_ref(), to.as_ref(), &draft.record, age, self.now);
+        self.carry_out(verdict, old, draft)
     }
 
     pub(crate) fn expire(&mut self, id: SessionId) -> Result<bool> {
@@ -219,7 +203,22 @@ impl<'a> Batch<'a> {
         self.shared.noted(self.shared.trees.apply(&changes, now))
     }
 
-    fn store(&mut self, draft: Draft, held: Held) -> Result<Saved> {
+    /// Does what was decided about the record that `id` has.
+    fn carry_out(&mut self, verdict: Verdict, id: SessionId, draft: Draft) -> Result<Saved> {
+        match verdict {
+            Verdict::Store(held) => {
+                if id != draft.record.id {
+                    self.remove(id)?;
+                }
+                self.store(draft, held)?;
+            }
+            Verdict::End => self.remove(id)?,
+            Verdict::Conflict | Verdict::Gone => {}
+        }
+        Ok(verdict.answer(self.now))
+    }
+
+    fn store(&mut self, draft: Draft, held: Held) -> Result<()> {
         let id = draft.record.id;
         let before = self.entry(id)?;
         self.unindex(id, before.as_ref());
@@ -237,7 +236,7 @@ impl<'a> Batch<'a> {
         self.seen.insert(id, Some(Entry::Session { held, owner }));
         self.is_changed = true;
         self.must_last = true;
-        Ok(Saved::Stored(held.stamp(self.now)))
+        Ok(())
     }
 
     fn move_deadline(&mut self, id: SessionId, moved: Held) -> Result<()> {
