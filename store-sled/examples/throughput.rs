@@ -15,6 +15,9 @@ use cloakroom_store_sled::SledStore;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
+/// About what a row of `record` takes.
+const ROW: usize = 560;
+
 const SESSIONS: usize = 10_000;
 const TIME: Duration = Duration::from_secs(3);
 
@@ -28,26 +31,20 @@ async fn main() -> Outcome<()> {
         println!("durable saves/s at {callers:>2} callers: {saves:>8.0}");
     }
 
+    // The same rows once more, so that both are measured in turn, under the same conditions.
+    let raw = sled::open(folder.path().join("raw"))?;
     let mut ids = Vec::new();
     for _ in 0..SESSIONS / 64 {
         ids.extend(create(&store, 64).await?);
     }
-    let loads = loads(&store, &ids).await?;
+    for id in &ids {
+        raw.insert(id.as_bytes(), vec![0; ROW])?;
+    }
+    compare("as saved", &store, &raw, &ids).await?;
     for id in &ids {
         store.touch(*id, 1).await?;
     }
-    let touched = self::loads(&store, &ids).await?;
-    drop(store);
-    let gets = gets(&sled::Config::new().path(&path).open()?, &ids)?;
-    println!(
-        "loads/s: {loads:.0}, {:.2} of raw get ({gets:.0}/s)",
-        loads / gets
-    );
-    println!(
-        "loads/s after touches: {touched:.0}, {:.2} of raw get",
-        touched / gets
-    );
-    Ok(())
+    compare("touched", &store, &raw, &ids).await
 }
 
 fn record() -> Outcome<Record> {
@@ -104,27 +101,27 @@ async fn create(store: &SledStore, count: usize) -> Outcome<Vec<SessionId>> {
     Ok(ids)
 }
 
-async fn loads(store: &SledStore, ids: &[SessionId]) -> Outcome<f64> {
-    let started = Instant::now();
-    let mut done = 0_u32;
-    while started.elapsed() < TIME {
+async fn compare(state: &str, store: &SledStore, raw: &sled::Db, ids: &[SessionId]) -> Outcome<()> {
+    let (mut loading, mut getting, mut rounds) = (Duration::ZERO, Duration::ZERO, 0_u32);
+    while loading < TIME {
+        let started = Instant::now();
         for id in ids {
             black_box(store.load(*id).await?.ok_or("not found")?);
-            done += 1;
         }
-    }
-    Ok(f64::from(done) / started.elapsed().as_secs_f64())
-}
-
-fn gets(db: &sled::Db, ids: &[SessionId]) -> Outcome<f64> {
-    let records = db.open_tree("records")?;
-    let started = Instant::now();
-    let mut done = 0_u32;
-    while started.elapsed() < TIME {
+        loading += started.elapsed();
+        let started = Instant::now();
         for id in ids {
-            black_box(records.get(id.as_bytes())?.ok_or("not found")?);
-            done += 1;
+            black_box(raw.get(id.as_bytes())?.ok_or("not found")?);
         }
+        getting += started.elapsed();
+        rounds += 1;
     }
-    Ok(f64::from(done) / started.elapsed().as_secs_f64())
+    let each = |time: Duration| time / rounds / u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    println!(
+        "load of sessions {state}: {:?}, raw get: {:?}, ratio {:.2}",
+        each(loading),
+        each(getting),
+        getting.as_secs_f64() / loading.as_secs_f64()
+    );
+    Ok(())
 }

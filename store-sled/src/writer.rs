@@ -107,7 +107,8 @@ fn work(shared: &Shared, queue: &Receiver<Job>) {
     while let Ok(first) = queue.recv() {
         let mut batch = Batch::new(shared);
         let mut answers = Vec::new();
-        for job in iter::once(first).chain(queue.try_iter()).take(CALLS) {
+        let waiting = iter::from_fn(|| next(queue));
+        for job in iter::once(first).chain(waiting).take(CALLS) {
             batch.next();
             answers.extend(job(&mut batch));
             if batch.size() >= BYTES {
@@ -128,6 +129,17 @@ fn work(shared: &Shared, queue: &Receiver<Job>) {
     }
     // Nobody is left to tell.
     let _ = shared.close();
+}
+
+/// A call that waits already.
+///
+/// Callers that were answered just now are about to ask again: letting them run first makes
+/// batches of 64 out of 64 callers, instead of every other one of a few.
+fn next(queue: &Receiver<Job>) -> Option<Job> {
+    queue.try_recv().ok().or_else(|| {
+        thread::yield_now();
+        queue.try_recv().ok()
+    })
 }
 
 fn ended(shared: &Shared) -> Error {
