@@ -1,0 +1,127 @@
+//! Measures the store: `cargo run --release -p cloakroom-store-sled --example throughput`.
+//!
+//! Durable saves a second at 1, 16 and 64 callers, and loads beside sled's own `get`. The
+//! folder is made in the working directory: `/tmp` may be in memory.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use cloakroom_store_api::{Data, Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
+use cloakroom_store_sled::SledStore;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// About what a row of `record` takes.
+const ROW: usize = 560;
+
+const SESSIONS: usize = 10_000;
+const TIME: Duration = Duration::from_secs(3);
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let folder = tempfile::tempdir_in(".")?;
+    let path = folder.path().join("sessions");
+    let store = SledStore::open(&path)?;
+    for callers in [1, 16, 64] {
+        let saves = saves(&store, callers).await?;
+        println!("durable saves/s at {callers:>2} callers: {saves:>8.0}");
+    }
+
+    // The same rows once more, so that both are measured in turn, under the same conditions.
+    let raw = sled::open(folder.path().join("raw"))?;
+    let mut ids = Vec::new();
+    for _ in 0..SESSIONS / 64 {
+        ids.extend(create(&store, 64).await?);
+    }
+    for id in &ids {
+        raw.insert(id.as_bytes(), vec![0; ROW])?;
+    }
+    compare("as saved", &store, &raw, &ids).await?;
+    for id in &ids {
+        store.touch(*id, 1).await?;
+    }
+    compare("touched", &store, &raw, &ids).await
+}
+
+fn record() -> Outcome<Record> {
+    let cart = format!("[{}1]", "1234567,".repeat(50));
+    Ok(Record {
+        owner: Some(format!("user-{}", fastrand::u32(..)).parse()?),
+        data: Data::new(&BTreeMap::from([("cart", &*cart), ("theme", "\"dark\"")]))?,
+        ..Record::new(SessionToken::generate()?.id(), Lifetime::PERSISTENT)
+    })
+}
+
+/// Each caller creates a session and saves it again and again.
+async fn saves(store: &SledStore, callers: usize) -> Outcome<f64> {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..callers)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut record = record()?;
+                let mut done = 0_u32;
+                while started.elapsed() < TIME {
+                    let Saved::Stored(stamp) = store.save(&record).await? else {
+                        return Err("refused".into());
+                    };
+                    record = record.stored(stamp);
+                    done += 1;
+                }
+                Outcome::Ok(done)
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await??;
+    }
+    Ok(f64::from(done) / started.elapsed().as_secs_f64())
+}
+
+async fn create(store: &SledStore, count: usize) -> Outcome<Vec<SessionId>> {
+    let tasks: Vec<_> = (0..count)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let record = record()?;
+                let _ = store.save(&record).await?;
+                Outcome::Ok(record.id)
+            })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for task in tasks {
+        ids.push(task.await??);
+    }
+    Ok(ids)
+}
+
+async fn compare(state: &str, store: &SledStore, raw: &sled::Db, ids: &[SessionId]) -> Outcome<()> {
+    let (mut loading, mut getting, mut rounds) = (Duration::ZERO, Duration::ZERO, 0_u32);
+    while loading < TIME {
+        let started = Instant::now();
+        for id in ids {
+            black_box(store.load(*id).await?.ok_or("not found")?);
+        }
+        loading += started.elapsed();
+        let started = Instant::now();
+        for id in ids {
+            black_box(raw.get(id.as_bytes())?.ok_or("not found")?);
+        }
+        getting += started.elapsed();
+        rounds += 1;
+    }
+    let each = |time: Duration| time / rounds / u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    println!(
+        "load of sessions {state}: {:?}, raw get: {:?}, ratio {:.2}",
+        each(loading),
+        each(getting),
+        getting.as_secs_f64() / loading.as_secs_f64()
+    );
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! What the trees hold: keys and values, byte by byte.
+//!
+//! Numbers are big-endian. A record's row is a header of [`HEADER`] bytes, the owner, and what
+//! `Record::encode` gave; whatever the writer judges by can be read without decoding that.
+
+use std::time::Duration;
+
+use cloakroom_store_api::{
+    BoxError, Error, Held, Lifetime, Persistence, Record, Result, SessionId, Timestamp,
+};
+use sled::IVec;
+
+const FORMAT: u8 = 1;
+
+/// Format, revision, created_at, expires_at, idle, absolute, persistence, length of the owner.
+const HEADER: usize = 1 + 5 * 8 + 1 + 2;
+
+/// A record as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) held: Held,
+    bytes: IVec,
+    payload_at: usize,
+}
+
+impl Row {
+    /// Reads a row, and what touches have moved its deadline to since it was written.
+    pub(crate) fn read(bytes: IVec, deadline: Option<&IVec>) -> Result<Self, BoxError> {
+        let header = bytes
+            .first_chunk::<HEADER>()
+            .ok_or("shorter than its header")?;
+        if header[0] != FORMAT {
+            return Err(format!("unknown row format {}", header[0]).into());
+        }
+        let [revision, created_at, expires_at, idle, absolute] =
+            std::array::from_fn(|n| number(&header[1 + n * 8..]));
+        let persistence = match header[41] {
+            0 => Persistence::Browser,
+            1 => Persistence::Persistent,
+            other => return Err(format!("unknown persistence {other}").into()),
+        };
+        let payload_at = HEADER + usize::from(u16::from_be_bytes([header[42], header[43]]));
+        if bytes.len() < payload_at {
+            return Err("shorter than its owner".into());
+        }
+        Ok(Self {
+            held: Held {
+                revision,
+                lifetime: Lifetime::new(
+                    persistence,
+                    Duration::from_millis(idle),
+                    Duration::from_millis(absolute),
+                ),
+                created_at: instant(created_at),
+                expires_at: deadline
+                    .and_then(|deadline| touched(deadline, revision))
+                    .unwrap_or_else(|| instant(expires_at)),
+            },
+            bytes,
+            payload_at,
+        })
+    }
+
+    pub(crate) fn owner(&self) -> &[u8] {
+        &self.bytes[HEADER..self.payload_at]
+    }
+
+    pub(crate) fn record(&self, id: SessionId, now: Timestamp) -> Result<Record> {
+        Record::decode(
+            id,
+            self.held.revision,
+            self.held.stamp(now),
+            &self.bytes[self.payload_at..],
+        )
+    }
+}
+
+/// A record as its caller hands it to the writer: a row whose header is still to be filled in.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) record: Record,
+    bytes: Vec<u8>,
+}
+
+impl Draft {
+    pub(crate) fn new(record: &Record) -> Result<Self> {
+        let payload = record.encode()?;
+        let owner = record.owner.as_deref().unwrap_or_default();
+        let mut bytes = Vec::with_capacity(HEADER + owner.len() + payload.len());
+        bytes.resize(HEADER, 0);
+        bytes.extend(owner.as_bytes());
+        bytes.extend(payload);
+        Ok(Self {
+            record: record.clone(),
+            bytes,
+        })
+    }
+
+    pub(crate) fn owner(&self) -> &[u8] {
+        self.record.owner.as_deref().unwrap_or_default().as_bytes()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The row that the writer stores.
+    pub(crate) fn row(mut self, held: &Held) -> Vec<u8> {
+        let Held {
+            revision,
+            lifetime,
+            created_at,
+            expires_at,
+        } = *held;
+        let owner_len = u16::try_from(self.owner().len()).unwrap_or(u16::MAX);
+        let fields = [
+            &[FORMAT][..],
+            &revision.to_be_bytes(),
+            &created_at.as_millis().to_be_bytes(),
+            &expires_at.as_millis().to_be_bytes(),
+            &millis(lifetime.idle()).to_be_bytes(),
+            &millis(lifetime.absolute()).to_be_bytes(),
+            &[persistence_byte(lifetime)],
+            &owner_len.to_be_bytes(),
+        ];
+        self.bytes[..HEADER].copy_from_slice(&fields.concat());
+        self.bytes
+    }
+}
+
+/// The value of the deadlines tree: to which revision it belongs, and when it ends.
+pub(crate) fn deadline(held: &Held) -> Vec<u8> {
+    [
+        held.revision.to_be_bytes(),
+        held.expires_at.as_millis().to_be_bytes(),
+    ]
+    .concat()
+}
+
+fn touched(deadline: &[u8], revision: u64) -> Option<Timestamp> {
+    (deadline.len() == 16 && number(deadline) == revision).then(|| instant(number(&deadline[8..])))
+}
+
+/// An entry of the expiry tree: its key is the deadline, then the id. Its value is what is
+/// needed to count the session, and to clean up after it if its row cannot be read.
+#[derive(Debug)]
+pub(crate) struct Expiry {
+    pub(crate) at: Timestamp,
+    pub(crate) id: SessionId,
+    pub(crate) persistence: Persistence,
+    pub(crate) owner: IVec,
+}
+
+impl Expiry {
+    pub(crate) fn read(key: &[u8], value: &IVec) -> Option<Self> {
+        let (at, id) = key.split_first_chunk::<8>()?;
+        Some(Self {
+            at: instant(u64::from_be_bytes(*at) ^ SIGN),
+            id: SessionId::from_bytes(id.try_into().ok()?),
+            persistence: match value.first()? {
+                0 => Persistence::Browser,
+                _ => Persistence::Persistent,
+            },
+            owner: value.subslice(1, value.len() - 1),
+        })
+    }
+
+    pub(crate) fn key(at: Timestamp, id: SessionId) -> Vec<u8> {
+        [&Self::from(at)[..], id.as_bytes()].concat()
+    }
+
+    pub(crate) fn value(lifetime: Lifetime, owner: &[u8]) -> Vec<u8> {
+        [&[persistence_byte(lifetime)], owner].concat()
+    }
+
+    /// Where the entries of this instant begin.
+    pub(crate) fn from(at: Timestamp) -> [u8; 8] {
+        (at.as_millis().cast_unsigned() ^ SIGN).to_be_bytes()
+    }
+}
+
+/// Flipped, it puts instants before 1970 first in the order of bytes.
+const SIGN: u64 = 1 << 63;
+
+/// What all keys of an owner begin with, and nobody else's: an owner has no NUL.
+pub(crate) fn owner_prefix(owner: &[u8]) -> Vec<u8> {
+    [owner, &[0]].concat()
+}
+
+pub(crate) fn owner_key(owner: &[u8], id: SessionId) -> Vec<u8> {
+    [owner, &[0], id.as_bytes()].concat()
+}
+
+/// The id that a key ends with.
+pub(crate) fn last_id(key: &[u8]) -> Option<SessionId> {
+    key.last_chunk().copied().map(SessionId::from_bytes)
+}
+
+pub(crate) fn clock_value(now: Timestamp) -> Vec<u8> {
+    now.as_millis().to_be_bytes().to_vec()
+}
+
+pub(crate) fn clock_answer(value: &[u8]) -> Option<Timestamp> {
+    Some(instant(u64::from_be_bytes(value.try_into().ok()?)))
+}
+
+/// The error of a row that cannot be read.
+pub(crate) fn corrupt(id: SessionId, cause: BoxError) -> Error {
+    Error::corrupt(id, cause)
+}
+
+/// The number that at least 8 bytes begin with.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().copied().map_or(0, u64::from_be_bytes)
+}
+
+fn instant(bits: u64) -> Timestamp {
+    Timestamp::from_millis(bits.cast_signed())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn persistence_byte(lifetime: Lifetime) -> u8 {
+    match lifetime.persistence() {
+        Persistence::Browser => 0,
+        Persistence::Persistent => 1,
+    }
+}

@@ -1,0 +1,184 @@
+use std::{
+    any::Any,
+    ops::ControlFlow,
+    panic::{self, AssertUnwindSafe},
+    thread,
+    time::{Duration, Instant},
+};
+
+use cloakroom_store_api::{BoxError, Error, Result, SessionId, Timestamp};
+use sled::{
+    Db, Transactional, Tree,
+    transaction::{ConflictableTransactionError, TransactionError},
+};
+
+use crate::{
+    config::{Durability, SledStoreBuilder},
+    error::{Failure, sorted, unopened},
+    row::{self, Row, corrupt},
+};
+
+/// The folder's trees.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    db: Db,
+    /// Id to row.
+    pub(crate) records: Tree,
+    /// Id to revision and deadline, where touches moved it since the row was written: so a
+    /// touch never rewrites the data.
+    pub(crate) deadlines: Tree,
+    /// Deadline and id to what an [`Expiry`](crate::row::Expiry) says.
+    pub(crate) expiry: Tree,
+    /// Owner and id to nothing.
+    pub(crate) owners: Tree,
+    /// Format and clock.
+    pub(crate) meta: Tree,
+}
+
+/// What one transaction changes.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) records: sled::Batch,
+    pub(crate) deadlines: sled::Batch,
+    pub(crate) expiry: sled::Batch,
+    pub(crate) owners: sled::Batch,
+}
+
+const META: &str = "meta";
+const FORMAT: &str = "format";
+const CLOCK: &str = "clock";
+
+/// The layout of the trees and their keys.
+const VERSION: &[u8] = &[1];
+
+impl Trees {
+    pub(crate) fn open(builder: &SledStoreBuilder) -> Result<Self> {
+        let asked = Instant::now();
+        loop {
+            // sled panics on some folders that it cannot make sense of.
+            let opened = panic::catch_unwind(AssertUnwindSafe(|| Self::try_open(builder)))
+                .unwrap_or_else(|panic| Err(Failure::Panicked(message(&*panic)).into()))
+                .map_err(|cause| unopened(&builder.path, cause));
+            match opened {
+                Err(Error::Unavailable(_)) if asked.elapsed() < LOCK_WAIT => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn try_open(builder: &SledStoreBuilder) -> Result<Self, BoxError> {
+        let db = sled::Config::new()
+            .path(&builder.path)
+            .cache_capacity(builder.cache_capacity.max(MIN_CACHE))
+            .flush_every_ms(match builder.durability {
+                Durability::Always => None,
+                Durability::Every(pause) => {
+                    Some(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).max(1))
+                }
+            })
+            .open()?;
+        // A first opening that was killed half-way leaves at most an empty `meta`.
+        let is_new = db.is_empty()
+            && db
+                .tree_names()
+                .iter()
+                .all(|name| *name == META || *name == db.name());
+        let meta = db.open_tree(META)?;
+        match meta.get(FORMAT)? {
+            Some(found) if found == VERSION => {}
+            Some(other) => return Err(Failure::Format(other.to_vec()).into()),
+            None if is_new => {
+                meta.insert(FORMAT, VERSION)?;
+                db.flush()?;
+            }
+            None => return Err(Failure::Foreign.into()),
+        }
+        Ok(Self {
+            records: db.open_tree("records")?,
+            deadlines: db.open_tree("deadlines")?,
+            expiry: db.open_tree("expiry")?,
+            owners: db.open_tree("owners")?,
+            meta,
+            db,
+        })
+    }
+
+    /// The row of an id, with its deadline.
+    ///
+    /// The deadline is read first. A save takes it away in the same transaction in which it
+    /// writes the row: read after the row, it could be missing for a row that it belonged to,
+    /// which would look dead before its time. Read before, it may be of an earlier revision
+    /// than the row, and is ignored then.
+    pub(crate) fn row(&self, id: SessionId) -> Result<Option<Row>> {
+        let deadline = self.deadlines.get(id.as_bytes()).map_err(sorted)?;
+        self.records
+            .get(id.as_bytes())
+            .map_err(sorted)?
+            .map(|bytes| Row::read(bytes, deadline.as_ref()))
+            .transpose()
+            .map_err(|cause| corrupt(id, cause))
+    }
+
+    /// What the clock showed when the last transaction was applied.
+    pub(crate) fn clock(&self) -> Result<Option<Timestamp>> {
+        let found = self.meta.get(CLOCK).map_err(sorted)?;
+        Ok(found.and_then(|value| row::clock_answer(&value)))
+    }
+
+    /// Applies all of it or nothing.
+    pub(crate) fn apply(&self, changes: &Changes, now: Timestamp) -> sled::Result<()> {
+        let trees = (
+            &self.records,
+            &self.deadlines,
+            &self.expiry,
+            &self.owners,
+            &self.meta,
+        );
+        trees
+            .transaction(|(records, deadlines, expiry, owners, meta)| {
+                records.apply_batch(&changes.records)?;
+                deadlines.apply_batch(&changes.deadlines)?;
+                expiry.apply_batch(&changes.expiry)?;
+                owners.apply_batch(&changes.owners)?;
+                meta.insert(CLOCK, row::clock_value(now))?;
+                Ok::<(), ConflictableTransactionError<sled::Error>>(())
+            })
+            .map_err(|(TransactionError::Abort(error) | TransactionError::Storage(error))| error)
+    }
+
+    pub(crate) fn flush(&self) -> sled::Result<()> {
+        self.db.flush().map(drop)
+    }
+
+    pub(crate) fn size_on_disk(&self) -> sled::Result<u64> {
+        self.db.size_on_disk()
+    }
+
+    /// Reads everything that loads read, so that sled has it in its cache, until told to stop.
+    pub(crate) fn read_all(&self, stop: impl Fn() -> bool) -> sled::Result<ControlFlow<()>> {
+        for row in self.deadlines.iter().chain(self.records.iter()) {
+            row?;
+            if stop() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// sled's own threads hold the lock for a moment after the last handle is dropped.
+const LOCK_WAIT: Duration = Duration::from_millis(250);
+
+/// sled panics below 256 bytes, and is of no use with so few.
+const MIN_CACHE: u64 = 64 * 1024;
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+        .to_owned()
+}
