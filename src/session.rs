@@ -78,6 +78,10 @@ pub struct SessionInfo {
 }
 
 /// Entries.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a key is a reference or as small as one"
+)]
 impl Session {
     /// Reads a value.
     ///

@@ -1,6 +1,6 @@
 use http::{
     HeaderMap, HeaderValue,
-    header::{CACHE_CONTROL, SET_COOKIE, VARY},
+    header::{CACHE_CONTROL, GetAll, SET_COOKIE, VARY},
 };
 
 use crate::{
@@ -49,7 +49,7 @@ impl Additions {
         if self.vary {
             vary_on_cookie(headers);
         }
-        if self.no_store && !says(headers.get_all(CACHE_CONTROL), "no-store") {
+        if self.no_store && !says(&headers.get_all(CACHE_CONTROL), "no-store") {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
     }
@@ -77,7 +77,7 @@ fn remove_cookie(headers: &mut HeaderMap, name: &str) {
 
 /// Adds `Cookie` to `Vary`, unless it is there or covered by `*` (M13).
 fn vary_on_cookie(headers: &mut HeaderMap) {
-    if says(headers.get_all(VARY), "cookie") || says(headers.get_all(VARY), "*") {
+    if says(&headers.get_all(VARY), "cookie") || says(&headers.get_all(VARY), "*") {
         return;
     }
     let before: Vec<_> = headers
@@ -91,7 +91,7 @@ fn vary_on_cookie(headers: &mut HeaderMap) {
 }
 
 /// Whether a comma-separated header has this member.
-fn says(values: http::header::GetAll<'_, HeaderValue>, member: &str) -> bool {
+fn says(values: &GetAll<'_, HeaderValue>, member: &str) -> bool {
     values
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))

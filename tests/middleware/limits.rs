@@ -1,0 +1,65 @@
+use axum::routing::post;
+use cloakroom::{Error, Result, Session, SessionLayer};
+
+use crate::support::{COOKIE, Server, Spy, routes};
+
+/// M16: a value over the limit is refused at once.
+#[tokio::test]
+async fn a_large_value_is_refused_at_insert() {
+    let store = Spy::new();
+    let insert = async |session: Session| {
+        let fits = session.insert("a", &"x".repeat(64 * 1024 - 2));
+        let large = session.insert("a", &"x".repeat(64 * 1024 - 1));
+        let key = session.insert(&"k".repeat(257), "1");
+        let refused = |result: &Result<()>| matches!(result, Err(Error::TooLarge { .. }));
+        session.remove("a");
+        format!("{} {} {}", refused(&fits), refused(&large), refused(&key))
+    };
+    let routes = routes().route("/insert", post(insert));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    assert_eq!(browser.post("/insert").await.body, "false true true");
+    assert_eq!(store.calls(), [""; 0]);
+}
+
+/// M16: a record over the limit is a 500, and nothing is stored.
+#[tokio::test]
+async fn a_large_record_is_refused_at_commit() {
+    let store = Spy::new();
+    let insert = async |session: Session| -> Result<&'static str> {
+        for n in 0..5 {
+            session.insert(&format!("key-{n}"), &"x".repeat(15_000))?;
+        }
+        Ok("inserted")
+    };
+    let routes = routes().route("/insert", post(insert));
+    let mut browser = Server::start(routes.clone().layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    let answer = browser.post("/insert").await;
+    assert_eq!((answer.status, &*answer.body), (500, ""));
+    assert_eq!(answer.header("set-cookie"), None);
+    browser.post("/set/a/1").await;
+    assert_eq!(browser.post("/insert").await.status, 500);
+    assert_eq!(store.record(&browser).await.data.len(), 1);
+
+    let layer = SessionLayer::new(store).record_limit(100_000);
+    let mut browser = Server::start(routes.layer(layer)).await.browser();
+    assert!(browser.post("/insert").await.cookie(COOKIE).is_some());
+}
+
+/// M16: more entries than a record can have are a 500, and nothing is stored.
+#[tokio::test]
+async fn too_many_entries_are_refused_at_commit() {
+    let store = Spy::new();
+    let insert = async |session: Session| -> Result<()> {
+        (0..1_025).try_for_each(|n| session.insert(&format!("{n}"), &n))
+    };
+    let routes = routes().route("/insert", post(insert));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    assert_eq!(browser.post("/insert").await.status, 500);
+    assert_eq!(store.records().await, 0);
+}
