@@ -3,9 +3,11 @@
 mod batch;
 mod config;
 mod error;
+mod owners;
 mod reads;
 mod row;
 mod shared;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod trees;
