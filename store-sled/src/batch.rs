@@ -31,8 +31,19 @@ pub(crate) struct Batch<'a> {
 /// What is stored under an id, as far as it is judged by.
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
-    Session { held: Held, owner: IVec },
+    Session {
+        held: Held,
+        owner: IVec,
+        /// Whether the deadlines tree has something of it.
+        is_touched: bool,
+    },
     Unreadable,
+}
+
+impl Entry {
+    pub(crate) fn is_of(&self, whose: &[u8]) -> bool {
+        matches!(self, Self::Session { owner, .. } if owner == whose)
+    }
 }
 
 /// A live row, and when it was read.
@@ -156,27 +167,33 @@ impl<'a> Batch<'a> {
 
     fn store(&mut self, draft: Draft, held: Held) -> Result<()> {
         let id = draft.record.id;
-        let before = self.entry(id)?;
-        self.unindex(id, before.as_ref());
         let owner = IVec::from(draft.owner());
+        let before = self.entry(id)?;
+        if let Some(entry) = &before {
+            self.unindex(id, entry, &owner);
+        }
+        if !owner.is_empty() && !before.is_some_and(|entry| entry.is_of(&owner)) {
+            self.changes.owners.insert(row::owner_key(&owner, id), &[]);
+        }
         self.changes.expiry.insert(
             Expiry::key(held.expires_at, id),
             Expiry::value(held.lifetime, &owner),
         );
-        if !owner.is_empty() {
-            self.changes.owners.insert(row::owner_key(&owner, id), &[]);
-        }
         self.size += draft.len();
-        self.changes.deadlines.remove(id.as_bytes());
         self.changes.records.insert(id.as_bytes(), draft.row(&held));
-        self.seen.insert(id, Some(Entry::Session { held, owner }));
+        let entry = Entry::Session {
+            held,
+            owner,
+            is_touched: false,
+        };
+        self.seen.insert(id, Some(entry));
         self.is_changed = true;
         self.must_last = true;
         Ok(())
     }
 
     fn move_deadline(&mut self, id: SessionId, moved: Held) -> Result<()> {
-        if let Some(Entry::Session { held, owner }) = self.entry(id)? {
+        if let Some(Entry::Session { held, owner, .. }) = self.entry(id)? {
             let Changes {
                 expiry, deadlines, ..
             } = &mut self.changes;
@@ -186,7 +203,11 @@ impl<'a> Batch<'a> {
                 Expiry::value(moved.lifetime, &owner),
             );
             deadlines.insert(id.as_bytes(), row::deadline(&moved));
-            let entry = Entry::Session { held: moved, owner };
+            let entry = Entry::Session {
+                held: moved,
+                owner,
+                is_touched: true,
+            };
             self.seen.insert(id, Some(entry));
             self.is_changed = true;
         }
@@ -197,23 +218,40 @@ impl<'a> Batch<'a> {
         let Some(entry) = self.entry(id)? else {
             return Ok(());
         };
-        self.unindex(id, Some(&entry));
+        self.unindex(id, &entry, &[]);
         self.changes.records.remove(id.as_bytes());
-        self.changes.deadlines.remove(id.as_bytes());
         self.seen.insert(id, None);
         self.is_changed = true;
         self.must_last = true;
         Ok(())
     }
 
-    fn unindex(&mut self, id: SessionId, entry: Option<&Entry>) {
-        // The index entries of an unreadable row cannot be known. Sweep takes them away in
-        // their time.
-        if let Some(Entry::Session { held, owner }) = entry {
-            self.changes.expiry.remove(Expiry::key(held.expires_at, id));
-            if !owner.is_empty() {
-                self.changes.owners.remove(row::owner_key(owner, id));
-            }
+    /// Takes away what stands beside a row, but for the entry of the owner that it keeps.
+    ///
+    /// What need not change is left alone: sled looks it up twice to find that out.
+    fn unindex(&mut self, id: SessionId, entry: &Entry, keeps: &[u8]) {
+        let Changes {
+            records: _,
+            deadlines,
+            expiry,
+            owners,
+        } = &mut self.changes;
+        let Entry::Session {
+            held,
+            owner,
+            is_touched,
+        } = entry
+        else {
+            // Its index entries cannot be known. Sweep takes them away in their time.
+            deadlines.remove(id.as_bytes());
+            return;
+        };
+        expiry.remove(Expiry::key(held.expires_at, id));
+        if *is_touched {
+            deadlines.remove(id.as_bytes());
+        }
+        if !owner.is_empty() && owner != keeps {
+            owners.remove(row::owner_key(owner, id));
         }
     }
 
@@ -243,6 +281,7 @@ impl<'a> Batch<'a> {
             Ok(row) => row.map(|row| Entry::Session {
                 held: row.held,
                 owner: row.owner().into(),
+                is_touched: row.is_touched,
             }),
             Err(Error::Corrupt { .. }) => Some(Entry::Unreadable),
             Err(error) => return Err(error),

@@ -32,7 +32,9 @@ impl Batch<'_> {
                 continue;
             }
             match self.entry(id)? {
-                Some(Entry::Session { held, owner: whose }) if whose == owner.as_bytes() => {
+                Some(Entry::Session {
+                    held, owner: whose, ..
+                }) if whose == owner.as_bytes() => {
                     ended += u64::from(held.is_live(self.now));
                     self.remove(id)?;
                 }

@@ -217,11 +217,16 @@ fn what_cannot_be_opened_is_an_error_that_names_the_folder() {
     drop(SledStore::open(&damaged).unwrap());
     std::fs::write(damaged.join("conf"), "no configuration at all").unwrap();
 
+    let overwritten = folder.path().join("overwritten");
+    drop(SledStore::open(&overwritten).unwrap());
+    std::fs::write(overwritten.join("db"), [7; 4096]).unwrap();
+
     for (path, why) in [
         (below_a_file, "directory"),
         (foreign, "the database in it is not of this store"),
         (newer, "its format [2] is unknown"),
         (damaged, "corrupted data"),
+        (overwritten, "the database in it is damaged"),
     ] {
         let error = failure(SledStore::open(&path));
         assert!(matches!(error, Error::Backend(_)), "{error:?}");
