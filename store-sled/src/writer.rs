@@ -137,8 +137,8 @@ fn work(shared: &Shared, queue: &Receiver<Job>) {
 
 /// A call that waits already.
 ///
-/// Callers that were answered just now are about to ask again: letting them run first makes
-/// batches of 64 out of 64 callers, instead of every other one of a few.
+/// Callers that were answered just now are about to ask again. They are let run first, and
+/// share the next batch: with 64 callers it holds 64 calls.
 fn next(queue: &Receiver<Job>) -> Option<Job> {
     queue.try_recv().ok().or_else(|| {
         thread::yield_now();
