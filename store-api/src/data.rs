@@ -87,6 +87,12 @@ impl Data {
         self.len() == 0
     }
 
+    /// How many bytes the entries take in an encoded record.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.encoded().len()
+    }
+
     /// What the record's encoding ends with.
     pub(crate) fn encoded(&self) -> &[u8] {
         &self.bytes[self.start..]

@@ -55,7 +55,7 @@ teeth! {
         an_unknown_session_cannot_be_saved an_end_beats_a_late_save;
     created_at_moves: CreatedAtMoves => a_save_moves_the_deadline_by_the_records_own_lifetime;
     stored_for_a_refused_save: StoredForARefusedSave => a_save_of_another_revision_conflicts
-        sixteen_writers_lose_nothing;
+        a_new_record_is_stored_once sixteen_writers_lose_nothing;
     touch_revives: TouchRevives => a_dead_session_cannot_be_touched
         a_session_dies_at_its_deadline;
     touch_passes_the_absolute_timeout: TouchPassesTheAbsoluteTimeout =>

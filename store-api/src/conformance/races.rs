@@ -26,6 +26,7 @@ pub async fn sixteen_writers_lose_nothing(subject: impl Subject) {
                 loop {
                     let record = loaded(&store, id).await;
                     let count = count(&record) + 1;
+                    tokio::task::yield_now().await;
                     match store
                         .save(&noted(record, &count.to_string()))
                         .await

@@ -1,0 +1,90 @@
+use http::StatusCode;
+
+use crate::store::{self, ParseOwnerError};
+
+/// What a call on a session comes to.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Something about a session failed.
+///
+/// It is the rejection of the extractors and, with the feature `axum`, a response: `503` for a
+/// store that is unavailable and for contention, else `500`, with an empty body. A session that
+/// has ended is no error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed.
+    #[error("session store call failed")]
+    Store(#[source] store::Error),
+
+    /// A value could not be written as JSON, or is not of the type it is read as.
+    #[error("session value {key:?} cannot be converted")]
+    Value {
+        /// The key of the value.
+        key: String,
+        /// What the conversion failed on.
+        source: serde_json::Error,
+    },
+
+    /// A value, a key or the whole session is too large. Nothing was stored.
+    #[error("{size} {what}, over the limit of {limit}")]
+    TooLarge {
+        /// What there is too much of, such as `"bytes in a session value"`.
+        what: &'static str,
+        /// How much of it there is.
+        size: usize,
+        /// How much of it there may be.
+        limit: usize,
+    },
+
+    /// The user id given to `sign_in` cannot be an owner.
+    #[error("the user id cannot own a session")]
+    Owner(#[source] ParseOwnerError),
+
+    /// Others saved the session again and again for 5 s. The changes were not stored.
+    #[error("session is saved by too many requests at once")]
+    Contended,
+
+    /// The response head has left, so that no new session id can reach the browser.
+    #[error("the response has been sent already, a new session id would not reach the browser")]
+    ResponseSent,
+
+    /// No `SessionLayer` of this kind is around the handler.
+    #[error("no SessionLayer around this handler: add one to the router")]
+    LayerMissing,
+}
+
+impl Error {
+    /// The status of a response that reports this error.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Store(store::Error::Unavailable(_)) | Self::Contended => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub(crate) fn value(key: &str, source: serde_json::Error) -> Self {
+        Self::Value {
+            key: key.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn degraded() -> Self {
+        Self::Store(store::Error::unavailable(
+            "the session could not be loaded, so it cannot be changed",
+        ))
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::TooLarge { what, size, limit } => Self::TooLarge { what, size, limit },
+            error => Self::Store(error),
+        }
+    }
+}

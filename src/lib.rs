@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod connect;
+mod cookie;
+mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod key;
+mod layer;
+mod observe;
+mod session;
+
+#[cfg(feature = "axum")]
+pub use crate::extract::Marked;
+pub use crate::{
+    connect::{ConnectError, connect},
+    cookie::{CookieDomain, CookieName, CookiePath, ParseCookieError, SameSite},
+    error::{Error, Result},
+    key::{Key, KeyFor},
+    layer::{Outage, ResponseFuture, SessionHandle, SessionLayer, SessionService},
+    session::{Committed, Session, SessionInfo},
+    store::Persistence,
+};
+
+/// What a store is: the trait, the record, ids and lifetimes.
+pub use cloakroom_store_api as store;
+#[cfg(feature = "memory")]
+pub use cloakroom_store_memory::MemoryStore;
+#[cfg(feature = "sled")]
+pub use cloakroom_store_sled::SledStore;

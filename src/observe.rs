@@ -1,0 +1,83 @@
+//! Events and metrics (M17). Ids appear only as session ids, never as tokens.
+
+use std::{future::Future, time::Instant};
+
+use tracing::{debug, error, warn};
+
+use crate::store::{self, Record, SessionId};
+
+/// Makes one store call, and counts and times it.
+pub(crate) async fn observed<T>(
+    operation: &'static str,
+    id: SessionId,
+    outcome: impl FnOnce(&T) -> &'static str,
+    call: impl Future<Output = store::Result<T>>,
+) -> store::Result<T> {
+    let started = Instant::now();
+    let answer = call.await;
+    let outcome = match &answer {
+        Ok(answer) => outcome(answer),
+        Err(_) => "error",
+    };
+    metrics::histogram!("cloakroom_store_seconds", "operation" => operation)
+        .record(started.elapsed().as_secs_f64());
+    metrics::counter!("cloakroom_store_total", "operation" => operation, "outcome" => outcome)
+        .increment(1);
+    match &answer {
+        Ok(_) => debug!(operation, outcome, session = %id, "session store"),
+        Err(failure) => error!(
+            operation,
+            session = %id,
+            error = failure as &dyn std::error::Error,
+            "session store failed"
+        ),
+    }
+    answer
+}
+
+pub(crate) fn hit_or_miss(found: &Option<Record>) -> &'static str {
+    if found.is_some() { "hit" } else { "miss" }
+}
+
+pub(crate) fn saved(saved: &store::Saved) -> &'static str {
+    match saved {
+        store::Saved::Stored(_) => "stored",
+        store::Saved::Conflict => "conflict",
+        store::Saved::Gone => "gone",
+    }
+}
+
+pub(crate) fn ended(was_live: &bool) -> &'static str {
+    if *was_live { "done" } else { "nothing" }
+}
+
+pub(crate) fn done<T>(_: &T) -> &'static str {
+    "done"
+}
+
+/// A record could not be read, and counts as no session.
+pub(crate) fn corrupt(id: SessionId) {
+    metrics::counter!("cloakroom_corrupt_total").increment(1);
+    error!(session = %id, "session is unreadable and treated as none");
+}
+
+/// Changes were made after the response had left and never committed (M20).
+pub(crate) fn dropped_changes(id: Option<SessionId>) {
+    metrics::counter!("cloakroom_changes_dropped_total").increment(1);
+    let session = id.map(|id| id.to_string()).unwrap_or_default();
+    warn!(%session, "uncommitted session changes dropped, call commit() after the response is sent");
+}
+
+/// The store could not be asked, and the request goes on without a session (M15).
+pub(crate) fn degraded() {
+    metrics::counter!("cloakroom_degraded_total").increment(1);
+    warn!("session store failed, the request goes on without its session");
+}
+
+/// The changes of a request were not stored.
+pub(crate) fn failed_commit(failure: &crate::Error) {
+    error!(
+        error = failure as &dyn std::error::Error,
+        "session changes could not be stored"
+    );
+}

@@ -1,0 +1,173 @@
+//! What acts when it is called (M6). Each runs with the gate held, and to its end.
+
+use std::sync::Arc;
+
+use crate::{
+    Error, Result,
+    observe::{self, observed},
+    session::shared::{Retry, Shared},
+    store::{Age, Data, Owner, Record, Saved, SessionId, SessionToken},
+};
+
+/// Gives the session a new id and an owner, and begins a new absolute timeout.
+pub(crate) async fn sign_in(shared: Arc<Shared>, owner: Owner) -> Result<()> {
+    let (mut base, wanted) = {
+        let state = shared.state();
+        check_can_get_new_id(state.degraded, state.sent)?;
+        (state.record.clone(), state.remember)
+    };
+    let stranger = |record: &Record| record.owner.as_ref().is_some_and(|other| *other != owner);
+    let was_stranger = base.as_ref().is_some_and(stranger);
+    let mut retry = Retry::new();
+    loop {
+        let token = SessionToken::generate()?;
+        let kept = base.as_ref().map(|record| record.lifetime.persistence());
+        let persistence = wanted.or(kept).unwrap_or(shared.config.default_persistence);
+        let next = Record {
+            revision: base.as_ref().map_or(0, |record| record.revision),
+            owner: Some(owner.clone()),
+            data: match &base {
+                Some(record) if !stranger(record) => record.data.clone(),
+                _ => Data::default(),
+            },
+            ..Record::new(token.id(), shared.config.lifetime(persistence))
+        };
+        let answer = match &base {
+            Some(old) => rotated(&shared, old.id, &next, Age::Restart).await?,
+            None => shared.save(&next).await?,
+        };
+        match answer {
+            Saved::Stored(stamp) => {
+                let mut state = shared.state();
+                if was_stranger {
+                    state.discard();
+                }
+                state.stored(base.as_ref(), next.stored(stamp), Some(token));
+                return Ok(());
+            }
+            // Nobody was signed out by this: the visitor has just proved who they are.
+            Saved::Gone if base.is_some() => base = None,
+            Saved::Gone => {
+                shared.state().ended_elsewhere();
+                return Ok(());
+            }
+            Saved::Conflict => {
+                retry.again().await?;
+                if let Some(old) = base {
+                    base = shared.load_record(old.id).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Gives the session a new id.
+pub(crate) async fn rotate(shared: Arc<Shared>) -> Result<()> {
+    let mut base = {
+        let state = shared.state();
+        check_can_get_new_id(state.degraded, state.sent)?;
+        state.record.clone()
+    };
+    let mut retry = Retry::new();
+    while let Some(old) = base {
+        let token = SessionToken::generate()?;
+        let next = Record {
+            id: token.id(),
+            ..old.clone()
+        };
+        match rotated(&shared, old.id, &next, Age::Keep).await? {
+            Saved::Stored(stamp) => {
+                shared
+                    .state()
+                    .stored(Some(&old), next.stored(stamp), Some(token));
+                return Ok(());
+            }
+            Saved::Gone => base = None,
+            Saved::Conflict => {
+                retry.again().await?;
+                base = shared.load_record(old.id).await?;
+            }
+        }
+        if base.is_none() {
+            shared.state().ended_elsewhere();
+        }
+    }
+    Ok(())
+}
+
+/// Ends the session on the server and has the browser forget it.
+pub(crate) async fn end(shared: Arc<Shared>) -> Result<()> {
+    let id = {
+        let state = shared.state();
+        if state.degraded {
+            return Err(Error::degraded());
+        }
+        state.id()
+    };
+    // Where the browser sent several, another would be the session of the next request.
+    let found = shared.found();
+    let mut ids: Vec<SessionId> = id.into_iter().collect();
+    ids.extend(
+        found
+            .tokens
+            .iter()
+            .map(SessionToken::id)
+            .filter(|other| Some(*other) != id),
+    );
+    for id in ids {
+        observed("end", id, observe::ended, shared.config.store.expire(id)).await?;
+    }
+    shared.state().ended(found.session);
+    Ok(())
+}
+
+/// Ends all other sessions of the owner; says how many.
+pub(crate) async fn end_others(shared: Arc<Shared>) -> Result<u64> {
+    let (id, owner) = {
+        let state = shared.state();
+        if state.degraded {
+            return Err(Error::degraded());
+        }
+        match &state.record {
+            Some(Record {
+                id,
+                owner: Some(owner),
+                ..
+            }) => (*id, owner.clone()),
+            _ => return Ok(0),
+        }
+    };
+    let call = shared.config.store.expire_owner(&owner, Some(id));
+    Ok(observed("end_others", id, observe::done, call).await?)
+}
+
+/// Reads the session again; says whether it lives.
+pub(crate) async fn reload(shared: Arc<Shared>) -> Result<bool> {
+    let Some(id) = shared.state().id() else {
+        return Ok(false);
+    };
+    let found = shared.load_record(id).await?;
+    let mut state = shared.state();
+    match found {
+        Some(record) => state.record = Some(record),
+        None => state.ended_elsewhere(),
+    }
+    Ok(state.record.is_some())
+}
+
+async fn rotated(shared: &Shared, old: SessionId, next: &Record, age: Age) -> Result<Saved> {
+    shared.check_size(next)?;
+    let call = shared.config.store.rotate(old, next, age);
+    Ok(observed("rotate", old, observe::saved, call).await?)
+}
+
+/// A new id needs a response to carry it (M20).
+fn check_can_get_new_id(degraded: bool, sent: bool) -> Result<()> {
+    if degraded {
+        return Err(Error::degraded());
+    }
+    if sent {
+        return Err(Error::ResponseSent);
+    }
+    Ok(())
+}

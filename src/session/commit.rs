@@ -1,0 +1,85 @@
+use crate::{
+    Committed, Result,
+    observe::{self, observed},
+    session::shared::{Retry, Shared},
+    store::Saved,
+};
+
+/// Stores what this request changed (M4, M5). The caller holds the gate.
+pub(crate) async fn commit(shared: &Shared) -> Result<Committed> {
+    let committed = try_commit(shared).await;
+    if committed.is_err() {
+        shared.state().restore();
+    }
+    committed
+}
+
+async fn try_commit(shared: &Shared) -> Result<Committed> {
+    let begun = shared.state().begin_commit();
+    let mut work = match begun {
+        Ok(work) => work,
+        Err(nothing_to_do) => return Ok(nothing_to_do),
+    };
+    let mut retry = Retry::new();
+    loop {
+        let Some((next, token)) = work.next(&shared.config)? else {
+            shared.state().unchanged(work.base);
+            return Ok(Committed::Unchanged);
+        };
+        if token.is_some() {
+            shared.state().check_writable()?;
+        }
+        match shared.save(&next).await? {
+            Saved::Stored(stamp) => {
+                let base = work.base.as_ref();
+                shared.state().stored(base, next.stored(stamp), token);
+                return Ok(Committed::Saved);
+            }
+            Saved::Gone => {
+                shared.state().ended_elsewhere();
+                return Ok(Committed::Gone);
+            }
+            Saved::Conflict => retry.again().await?,
+        }
+        if work.base.is_some() {
+            work.base = shared.load_record(next.id).await?;
+            if work.base.is_none() {
+                shared.state().ended_elsewhere();
+                return Ok(Committed::Gone);
+            }
+        }
+    }
+}
+
+/// Keeps a session that was used from expiring, if it pays (M8). The caller holds the gate.
+///
+/// A failure is on record and costs nobody a response.
+pub(crate) async fn touch(shared: &Shared) {
+    let due = shared
+        .state()
+        .touch_due()
+        .map(|record| (record.id, record.revision));
+    let Some((id, revision)) = due else { return };
+    let outcome = |stamp: &Option<_>| {
+        if stamp.is_some() {
+            "stored"
+        } else {
+            "conflict"
+        }
+    };
+    let call = shared.config.store.touch(id, revision);
+    if let Ok(Some(stamp)) = observed("touch", id, outcome, call).await {
+        shared.state().touched(stamp);
+    }
+}
+
+/// What the end of a request has to do for the session. The caller holds the gate.
+pub(crate) async fn finish(shared: &Shared) -> Result<()> {
+    let committed = commit(shared).await.map(drop);
+    if let Err(failure) = &committed {
+        observe::failed_commit(failure);
+        shared.state().discard();
+    }
+    touch(shared).await;
+    committed
+}

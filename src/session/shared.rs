@@ -1,0 +1,189 @@
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use http::HeaderValue;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::time::{Instant, sleep};
+use tracing::Instrument;
+
+use crate::{
+    Error, Result,
+    layer::{Config, Outage},
+    observe::{self, observed},
+    session::state::State,
+    store::{self, Record, Saved, SessionId, SessionToken},
+};
+
+/// One request's session, shared by all its handles.
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    /// The request's `Cookie` headers.
+    cookies: Vec<HeaderValue>,
+    /// Orders the store calls of this session, one after the other (M6).
+    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Arc<Config>, cookies: Vec<HeaderValue>) -> Self {
+        Self {
+            config,
+            cookies,
+            gate: Arc::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The state, for a moment: nothing is awaited and no closure of the application is called
+    /// while it is held.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(crate) fn found(&self) -> crate::cookie::Found {
+        self.config.cookie.find(&self.cookies)
+    }
+
+    /// Asks the store for the session, once (M1, M3, M14, M15).
+    pub(crate) async fn load(&self) -> Result<()> {
+        let _gate = self.gate.lock().await;
+        {
+            let mut state = self.state();
+            state.looked = true;
+            if state.loaded {
+                return Ok(());
+            }
+        }
+        let live = match self.first_live().await {
+            Ok(live) => live,
+            Err(failure) if self.config.outage == Outage::Refuse => return Err(failure.into()),
+            Err(_) => {
+                observe::degraded();
+                let mut state = self.state();
+                (state.loaded, state.degraded) = (true, true);
+                return Ok(());
+            }
+        };
+        let mut state = self.state();
+        (state.loaded, state.degraded) = (true, false);
+        if let Some((token, record)) = live {
+            (state.token, state.record) = (Some(token), Some(record));
+        }
+        Ok(())
+    }
+
+    async fn first_live(&self) -> store::Result<Option<(SessionToken, Record)>> {
+        if self.cookies.is_empty() {
+            return Ok(None);
+        }
+        for token in self.found().tokens {
+            match self.load_record(token.id()).await {
+                Ok(Some(record)) => return Ok(Some((token, record))),
+                Ok(None) => {}
+                Err(store::Error::Corrupt { id, .. }) => observe::corrupt(id),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) async fn load_record(&self, id: SessionId) -> store::Result<Option<Record>> {
+        observed("load", id, observe::hit_or_miss, self.config.store.load(id)).await
+    }
+
+    pub(crate) async fn save(&self, record: &Record) -> Result<Saved> {
+        self.check_size(record)?;
+        let operation = if record.revision == 0 {
+            "create"
+        } else {
+            "save"
+        };
+        let call = self.config.store.save(record);
+        Ok(observed(operation, record.id, observe::saved, call).await?)
+    }
+
+    /// Refuses a record that is over the limit as it would be stored (M16).
+    pub(crate) fn check_size(&self, record: &Record) -> Result<()> {
+        let limit = self.config.record_limit;
+        // Beside the entries there are at most a few dozen bytes and the owner.
+        if record.data.size() + 512 <= limit {
+            return Ok(());
+        }
+        let size = record.encode()?.len();
+        if size > limit {
+            return Err(Error::TooLarge {
+                what: "bytes in a session record",
+                size,
+                limit,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Runs what acts at once: after all that acts on this session already, and to its end even if
+/// the returned future is dropped (M6).
+pub(crate) async fn act<T, F>(shared: &Arc<Shared>, act: impl FnOnce(Arc<Shared>) -> F) -> Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let gate = Arc::clone(&shared.gate).lock_owned().await;
+    let act = act(Arc::clone(shared));
+    let to_its_end = async move {
+        let answer = act.await;
+        drop(gate);
+        answer
+    };
+    tokio::spawn(to_its_end.in_current_span())
+        .await
+        .unwrap_or_else(|failure| Err(Error::Store(store::Error::backend(failure))))
+}
+
+/// Tries again after lost races, for as long as that makes sense (M4).
+#[derive(Debug)]
+pub(crate) struct Retry {
+    started: Instant,
+    tries: u32,
+}
+
+/// How long a request goes on when others save the same session.
+///
+/// Time is what counts, not tries: with 64 requests at once some needed 26.
+const CONTENTION: Duration = Duration::from_secs(5);
+
+impl Retry {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            tries: 0,
+        }
+    }
+
+    /// Waits a random while, longer from try to try and up to 64 ms.
+    pub(crate) async fn again(&mut self) -> Result<()> {
+        if self.started.elapsed() >= CONTENTION {
+            return Err(Error::Contended);
+        }
+        let most = 1_000 << self.tries.min(6);
+        self.tries += 1;
+        sleep(Duration::from_micros(fastrand::u64(0..most))).await;
+        Ok(())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        if state.sent && state.has_pending() {
+            observe::dropped_changes(state.id());
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.state().id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,281 @@
+use std::mem;
+
+use time::OffsetDateTime;
+
+use crate::{
+    Committed, Error, Result,
+    layer::Config,
+    session::changes::Changes,
+    store::{Lifetime, Persistence, Record, SessionId, SessionToken, Stamp, Timestamp},
+};
+
+/// What one request knows of its session. Nothing here waits.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// The handler has asked for the session.
+    pub(crate) looked: bool,
+    /// The store has been asked, or there was nothing to ask it.
+    pub(crate) loaded: bool,
+    /// The store could not be asked (M15).
+    pub(crate) degraded: bool,
+    /// A change was asked for that a degraded session cannot make.
+    pub(crate) doomed: bool,
+    /// The record as it was last loaded or stored, and the token of its id.
+    pub(crate) record: Option<Record>,
+    pub(crate) token: Option<SessionToken>,
+    /// What is to be committed.
+    pub(crate) changes: Changes,
+    /// What is being committed.
+    in_flight: Option<Changes>,
+    pub(crate) remember: Option<Persistence>,
+    /// The session ended elsewhere while this request used it (M5).
+    pub(crate) gone: bool,
+    /// The record was written, so that no touch is needed (M8).
+    saved: bool,
+    pub(crate) cookie: CookieDue,
+    pub(crate) probe: bool,
+    /// The response head has left (M20).
+    pub(crate) sent: bool,
+    /// Counts changes, to notice those of other handles on the same session.
+    pub(crate) version: u64,
+}
+
+/// Which cookie of ours the response gets (M12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum CookieDue {
+    #[default]
+    Nothing,
+    Session,
+    Removal,
+}
+
+/// A commit to be made: changes to apply to a record, or to none.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) changes: Changes,
+    pub(crate) base: Option<Record>,
+    remember: Option<Persistence>,
+}
+
+impl State {
+    /// The JSON text of an entry, as this request sees it.
+    pub(crate) fn json(&self, key: &str) -> Option<&str> {
+        let in_flight = || self.in_flight.as_ref()?.get(key);
+        match self.changes.get(key).or_else(in_flight) {
+            Some(changed) => changed,
+            None => self.record.as_ref()?.data.get(key),
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let entries = self.record.iter().flat_map(|record| record.data.iter());
+        let stored = entries.map(|(key, _)| key.to_owned()).collect();
+        let before = match &self.in_flight {
+            Some(in_flight) => in_flight.keys(stored),
+            None => stored,
+        };
+        self.changes.keys(before)
+    }
+
+    /// Whether entries can be changed at all.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.degraded {
+            return Err(Error::degraded());
+        }
+        if self.sent && self.record.is_none() {
+            return Err(Error::ResponseSent);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Changes)) {
+        self.version += 1;
+        change(&mut self.changes);
+    }
+
+    pub(crate) fn lifetime(&self) -> Option<Lifetime> {
+        self.record.as_ref().map(|record| record.lifetime)
+    }
+
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        self.record.as_ref().map(|record| record.id)
+    }
+
+    pub(crate) fn has_pending(&self) -> bool {
+        let toggled = |lifetime: Lifetime| {
+            self.remember
+                .is_some_and(|wanted| wanted != lifetime.persistence())
+        };
+        !self.changes.is_empty() || self.in_flight.is_some() || self.lifetime().is_some_and(toggled)
+    }
+
+    /// Takes what is to be committed; it stays visible until the commit has ended.
+    pub(crate) fn begin_commit(&mut self) -> Result<Work, Committed> {
+        if self.gone {
+            self.discard();
+            return Err(Committed::Gone);
+        }
+        if !self.has_pending() {
+            return Err(Committed::Unchanged);
+        }
+        self.restore();
+        let changes = mem::take(&mut self.changes);
+        self.in_flight = Some(changes.clone());
+        Ok(Work {
+            changes,
+            base: self.record.clone(),
+            remember: self.remember,
+        })
+    }
+
+    /// Puts back what could not be committed, before what came after it.
+    pub(crate) fn restore(&mut self) {
+        if let Some(in_flight) = self.in_flight.take() {
+            self.changes = in_flight.then(mem::take(&mut self.changes));
+        }
+    }
+
+    /// The commit had nothing to store: the newest record says all that was to be said.
+    pub(crate) fn unchanged(&mut self, newest: Option<Record>) {
+        self.in_flight = None;
+        self.record = newest;
+    }
+
+    /// A record was stored in place of `before`, under a token if the id is new.
+    pub(crate) fn stored(
+        &mut self,
+        before: Option<&Record>,
+        record: Record,
+        token: Option<SessionToken>,
+    ) {
+        if token.is_some() || before.is_none_or(|before| renews_cookie(before, &record)) {
+            self.cookie = CookieDue::Session;
+        }
+        if token.is_some() {
+            self.token = token;
+        }
+        self.in_flight = None;
+        self.remember = self
+            .remember
+            .filter(|wanted| *wanted != record.lifetime.persistence());
+        self.record = Some(record);
+        self.gone = false;
+        self.saved = true;
+    }
+
+    /// The session ended elsewhere: this request's changes go with it (M5).
+    pub(crate) fn ended_elsewhere(&mut self) {
+        self.discard();
+        self.record = None;
+        self.token = None;
+        self.gone = true;
+        self.cookie = CookieDue::Nothing;
+    }
+
+    /// The handler ended the session (M6); `had_cookie` if the browser has one to forget.
+    pub(crate) fn ended(&mut self, had_cookie: bool) {
+        self.discard();
+        self.record = None;
+        self.token = None;
+        self.gone = false;
+        self.saved = true;
+        self.cookie = match had_cookie {
+            true => CookieDue::Removal,
+            false => CookieDue::Nothing,
+        };
+    }
+
+    /// Drops what is not stored.
+    pub(crate) fn discard(&mut self) {
+        self.version += 1;
+        self.changes = Changes::default();
+        self.in_flight = None;
+        self.remember = None;
+    }
+
+    /// The session to touch at the end of the request, if it pays (M8): the deadline would
+    /// move by at least 1/20 of the idle timeout.
+    pub(crate) fn touch_due(&self) -> Option<&Record> {
+        let record = self.record.as_ref().filter(|_| !self.saved && !self.sent)?;
+        let stamp = record.stamp?;
+        let (idle, absolute) = (record.lifetime.idle(), record.lifetime.absolute());
+        let now = stamp.expires_at - stamp.remaining;
+        let gain = (now + idle).min(stamp.created_at + absolute) - stamp.expires_at;
+        (gain.is_positive() && gain * 20 >= idle).then_some(record)
+    }
+
+    pub(crate) fn touched(&mut self, stamp: Stamp) {
+        if let Some(record) = &mut self.record {
+            let touched = Record {
+                stamp: Some(stamp),
+                ..record.clone()
+            };
+            if renews_cookie(record, &touched) && self.cookie == CookieDue::Nothing {
+                self.cookie = CookieDue::Session;
+            }
+            *record = touched;
+        }
+    }
+}
+
+impl Work {
+    /// The record to store in place of `base`; `None` if it would be the same, or empty and new.
+    pub(crate) fn next(&self, config: &Config) -> Result<Option<(Record, Option<SessionToken>)>> {
+        let Some(base) = &self.base else {
+            let token = SessionToken::generate()?;
+            let lifetime = config.lifetime(self.remember.unwrap_or(config.default_persistence));
+            let empty = Record::new(token.id(), lifetime);
+            let data = self.changes.apply(&empty.data)?;
+            let next = Record { data, ..empty };
+            return Ok((!next.data.is_empty()).then_some((next, Some(token))));
+        };
+        let next = Record {
+            data: self.changes.apply(&base.data)?,
+            lifetime: switched(base, self.remember, config),
+            ..base.clone()
+        };
+        let same = next.data == base.data && next.lifetime == base.lifetime;
+        Ok((!same).then_some((next, None)))
+    }
+}
+
+/// The record's lifetime once it has the persistence that was asked for (M9).
+///
+/// A session that becomes browser-length may get as old as it is and a browser-length session
+/// more, so that the switch signs out nobody, but no older than it might have before.
+fn switched(record: &Record, wanted: Option<Persistence>, config: &Config) -> Lifetime {
+    let current = record.lifetime;
+    let Some(wanted) = wanted.filter(|wanted| *wanted != current.persistence()) else {
+        return current;
+    };
+    let new = config.lifetime(wanted);
+    match (wanted, record.stamp) {
+        (Persistence::Browser, Some(stamp)) => {
+            let now = stamp.expires_at - stamp.remaining;
+            let age = (now - stamp.created_at).unsigned_abs();
+            let absolute = current.absolute().min(age + new.absolute());
+            Lifetime::new(wanted, new.idle(), absolute)
+        }
+        _ => new,
+    }
+}
+
+/// Whether the browser has to be told of this change of its session (M10).
+///
+/// A persistent cookie is sent again whenever the deadline passes a multiple of 1/20 of the idle
+/// timeout. A move by 1/20 always does; small moves, as of a session that is saved with every
+/// request, do at the same rate, so that the cookie of a session in use never runs out.
+fn renews_cookie(before: &Record, after: &Record) -> bool {
+    let persistence = after.lifetime.persistence();
+    if before.id != after.id || before.lifetime.persistence() != persistence {
+        return true;
+    }
+    let step = (after.lifetime.idle().as_millis() / 20)
+        .max(1)
+        .cast_signed();
+    let multiple = |record: &Record| {
+        let expires_at: OffsetDateTime = record.stamp?.expires_at;
+        Some(i128::from(Timestamp::from(expires_at).as_millis()).div_euclid(step))
+    };
+    persistence == Persistence::Persistent && multiple(before) != multiple(after)
+}

@@ -1,0 +1,172 @@
+use std::{sync::Arc, time::Duration};
+
+use cloakroom_store_api::{
+    Error, Lifetime, ManualClock, Persistence, Record, Saved, SessionId, SessionStore,
+    SessionToken, conformance::Subject,
+};
+
+use crate::MemoryStore;
+
+cloakroom_store_api::conformance_tests!(Fresh::default());
+
+#[derive(Default)]
+struct Fresh {
+    clock: ManualClock,
+}
+
+impl Subject for Fresh {
+    type Store = MemoryStore;
+
+    async fn store(&self) -> MemoryStore {
+        MemoryStore::builder()
+            .clock(Arc::new(self.clock.clone()))
+            .build()
+    }
+
+    async fn node(&self, store: &MemoryStore) -> MemoryStore {
+        store.clone()
+    }
+
+    async fn spoil(&self, store: &MemoryStore, id: SessionId) {
+        let sessions = &store.sessions;
+        let found = sessions.get(id).expect("a stored session");
+        sessions.admit(id, Some(&found), found.spoiled());
+    }
+
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock)
+    }
+}
+
+fn record() -> Record {
+    Record::new(SessionToken::generate().unwrap().id(), Lifetime::BROWSER)
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_new_sessions_and_drops_none() {
+    let store = MemoryStore::builder().max_sessions(200).build();
+    let mut stored = Vec::new();
+    for _ in 0..200 {
+        let record = record();
+        let Saved::Stored(stamp) = store.save(&record).await.unwrap() else {
+            panic!("there was room");
+        };
+        stored.push(record.stored(stamp));
+    }
+    let refused = store.save(&record()).await.unwrap_err();
+    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+
+    // Those that are there live on: they are saved, rotated and found.
+    for (n, old) in stored.iter().enumerate() {
+        let saved = match n % 2 {
+            0 => store.save(old).await.unwrap(),
+            _ => {
+                let new = Record {
+                    id: record().id,
+                    ..old.clone()
+                };
+                store
+                    .rotate(old.id, &new, cloakroom_store_api::Age::Keep)
+                    .await
+                    .unwrap()
+            }
+        };
+        assert!(matches!(saved, Saved::Stored(_)), "{saved:?}");
+    }
+    assert_eq!(store.stats().await.unwrap().browser, 200);
+    assert!(store.save(&record()).await.is_err());
+
+    assert!(store.expire(stored[0].id).await.unwrap());
+    assert!(matches!(
+        store.save(&record()).await.unwrap(),
+        Saved::Stored(_)
+    ));
+    assert!(store.save(&record()).await.is_err());
+}
+
+#[tokio::test]
+async fn the_bound_holds_against_many_creators() {
+    let store = MemoryStore::builder().max_sessions(100).build();
+    let mut creators = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let store = store.clone();
+        creators.spawn(async move {
+            let mut stored = 0_u64;
+            for _ in 0..50 {
+                stored += u64::from(store.save(&record()).await.is_ok());
+            }
+            stored
+        });
+    }
+    let stored: u64 = creators.join_all().await.iter().sum();
+    println!("asked=800 bound=100 stored={stored}");
+    assert_eq!(stored, 100);
+    assert_eq!(store.stats().await.unwrap().browser, 100);
+}
+
+/// What the index keeps of sessions that are gone.
+fn index_size(store: &MemoryStore) -> usize {
+    store.sessions.owners.len()
+}
+
+#[tokio::test]
+async fn the_owner_index_forgets_with_the_sessions() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::builder()
+        .clock(Arc::new(clock.clone()))
+        .build();
+    for n in 0..100 {
+        let mut record = record();
+        record.owner = Some(format!("user-{n}").parse().unwrap());
+        assert!(matches!(
+            store.save(&record).await.unwrap(),
+            Saved::Stored(_)
+        ));
+        if n % 2 == 0 {
+            assert!(store.expire(record.id).await.unwrap());
+        }
+    }
+    assert_eq!(index_size(&store), 50);
+    for n in 0..100 {
+        store
+            .expire_owner(&format!("user-{n}"), None)
+            .await
+            .unwrap();
+    }
+    assert_eq!(index_size(&store), 0);
+}
+
+#[tokio::test]
+async fn a_touch_shares_the_bytes() {
+    let store = MemoryStore::new();
+    let record = record();
+    let _ = store.save(&record).await.unwrap();
+    let before = store.sessions.get(record.id).unwrap();
+    store.touch(record.id, 1).await.unwrap().unwrap();
+    let after = store.sessions.get(record.id).unwrap();
+    assert!(before.shares_bytes(&after));
+}
+
+#[test]
+fn a_lifetime_in_milliseconds_is_not_reclaimed_while_it_lives() {
+    // moka's timer is coarse; the store's own clock is what counts.
+    let store = MemoryStore::new();
+    let lifetime = Lifetime::new(
+        Persistence::Browser,
+        Duration::from_millis(30),
+        Duration::from_millis(30),
+    );
+    let record = Record::new(record().id, lifetime);
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(async {
+            assert!(matches!(
+                store.save(&record).await.unwrap(),
+                Saved::Stored(_)
+            ));
+            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(store.load(record.id).await.unwrap(), None);
+            assert_eq!(store.stats().await.unwrap().expired, 1);
+        });
+}
