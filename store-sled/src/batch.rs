@@ -1,8 +1,6 @@
-use std::{collections::HashMap, num::NonZeroU32};
+use std::collections::HashMap;
 
-use cloakroom_store_api::{
-    Age, Error, Held, Owner, Result, Saved, SessionId, Stamp, Swept, Timestamp, Verdict,
-};
+use cloakroom_store_api::{Age, Error, Held, Result, Saved, SessionId, Stamp, Timestamp, Verdict};
 use sled::IVec;
 
 use crate::{
@@ -18,12 +16,12 @@ use crate::{
 /// [`finish`](Self::finish), save where a call needs the indexes to be up to date.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
-    shared: &'a Shared,
-    now: Timestamp,
+    pub(crate) shared: &'a Shared,
+    pub(crate) now: Timestamp,
     /// What this batch has read or changed, as it leaves it.
     seen: HashMap<SessionId, Option<Entry>>,
-    changes: Changes,
-    is_changed: bool,
+    pub(crate) changes: Changes,
+    pub(crate) is_changed: bool,
     must_last: bool,
     /// The latest deadline that a call has seen passed.
     death_seen: Timestamp,
@@ -32,16 +30,24 @@ pub(crate) struct Batch<'a> {
 
 /// What is stored under an id, as far as it is judged by.
 #[derive(Clone, Debug)]
-enum Entry {
-    Session { held: Held, owner: IVec },
+pub(crate) enum Entry {
+    Session {
+        held: Held,
+        owner: IVec,
+        /// Whether the deadlines tree has something of it.
+        is_touched: bool,
+    },
     Unreadable,
+}
+
+impl Entry {
+    pub(crate) fn is_of(&self, whose: &[u8]) -> bool {
+        matches!(self, Self::Session { owner, .. } if owner == whose)
+    }
 }
 
 /// A live row, and when it was read.
 pub(crate) type Sighting = (Row, Timestamp);
-
-/// The most that one step of a sweep looks at.
-const SWEEP_STEP: usize = 4096;
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
@@ -115,65 +121,6 @@ impl<'a> Batch<'a> {
         Ok(self.shared.trees.row(id)?.map(|row| (row, now)))
     }
 
-    /// The live rows of an owner. Unreadable ones are left out.
-    pub(crate) fn list(&mut self, owner: &Owner) -> Result<Vec<(SessionId, Sighting)>> {
-        let mut found = Vec::new();
-        for id in self.ids_of(owner)? {
-            match self.shared.trees.row(id) {
-                Ok(Some(row)) if row.owner() == owner.as_bytes() => {
-                    self.note(&row.held);
-                    if row.held.is_live(self.now) {
-                        found.push((id, (row, self.now)));
-                    }
-                }
-                Ok(_) | Err(Error::Corrupt { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
-    }
-
-    pub(crate) fn expire_owner(&mut self, owner: &Owner, except: Option<SessionId>) -> Result<u64> {
-        let mut ended = 0;
-        for id in self.ids_of(owner)? {
-            if Some(id) == except {
-                continue;
-            }
-            match self.entry(id)? {
-                Some(Entry::Session { held, owner: whose }) if whose == owner.as_bytes() => {
-                    ended += u64::from(held.is_live(self.now));
-                    self.remove(id)?;
-                }
-                Some(Entry::Unreadable) => {
-                    ended += 1;
-                    self.remove(id)?;
-                    self.disown(owner.as_bytes(), id);
-                }
-                // Left behind by an unreadable row.
-                Some(Entry::Session { .. }) | None => self.disown(owner.as_bytes(), id),
-            }
-        }
-        Ok(ended)
-    }
-
-    pub(crate) fn sweep(&mut self, limit: NonZeroU32) -> Result<Swept> {
-        self.apply().map_err(sorted)?;
-        let limit = SWEEP_STEP.min(limit.get() as usize);
-        let after_now = Timestamp::from_millis(self.now.as_millis().saturating_add(1));
-        let mut due = self
-            .shared
-            .trees
-            .expiry
-            .range(..&Expiry::from(after_now)[..]);
-        let mut removed = 0;
-        for entry in due.by_ref().take(limit) {
-            let (key, value) = entry.map_err(sorted)?;
-            removed += u64::from(self.bury(&key, &value)?);
-        }
-        let more = due.next().is_some();
-        Ok(Swept { removed, more })
-    }
-
     /// Stores all of it, and sees to it that nothing that was answered comes undone.
     pub(crate) fn finish(mut self) -> sled::Result<()> {
         let shared = self.shared;
@@ -191,7 +138,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Stores what there is, so that the indexes show it.
-    fn apply(&mut self) -> sled::Result<()> {
+    pub(crate) fn apply(&mut self) -> sled::Result<()> {
         self.apply_at(self.now)
     }
 
@@ -220,27 +167,33 @@ impl<'a> Batch<'a> {
 
     fn store(&mut self, draft: Draft, held: Held) -> Result<()> {
         let id = draft.record.id;
-        let before = self.entry(id)?;
-        self.unindex(id, before.as_ref());
         let owner = IVec::from(draft.owner());
+        let before = self.entry(id)?;
+        if let Some(entry) = &before {
+            self.unindex(id, entry, &owner);
+        }
+        if !owner.is_empty() && !before.is_some_and(|entry| entry.is_of(&owner)) {
+            self.changes.owners.insert(row::owner_key(&owner, id), &[]);
+        }
         self.changes.expiry.insert(
             Expiry::key(held.expires_at, id),
             Expiry::value(held.lifetime, &owner),
         );
-        if !owner.is_empty() {
-            self.changes.owners.insert(row::owner_key(&owner, id), &[]);
-        }
         self.size += draft.len();
-        self.changes.deadlines.remove(id.as_bytes());
         self.changes.records.insert(id.as_bytes(), draft.row(&held));
-        self.seen.insert(id, Some(Entry::Session { held, owner }));
+        let entry = Entry::Session {
+            held,
+            owner,
+            is_touched: false,
+        };
+        self.seen.insert(id, Some(entry));
         self.is_changed = true;
         self.must_last = true;
         Ok(())
     }
 
     fn move_deadline(&mut self, id: SessionId, moved: Held) -> Result<()> {
-        if let Some(Entry::Session { held, owner }) = self.entry(id)? {
+        if let Some(Entry::Session { held, owner, .. }) = self.entry(id)? {
             let Changes {
                 expiry, deadlines, ..
             } = &mut self.changes;
@@ -250,79 +203,56 @@ impl<'a> Batch<'a> {
                 Expiry::value(moved.lifetime, &owner),
             );
             deadlines.insert(id.as_bytes(), row::deadline(&moved));
-            let entry = Entry::Session { held: moved, owner };
+            let entry = Entry::Session {
+                held: moved,
+                owner,
+                is_touched: true,
+            };
             self.seen.insert(id, Some(entry));
             self.is_changed = true;
         }
         Ok(())
     }
 
-    fn remove(&mut self, id: SessionId) -> Result<()> {
+    pub(crate) fn remove(&mut self, id: SessionId) -> Result<()> {
         let Some(entry) = self.entry(id)? else {
             return Ok(());
         };
-        self.unindex(id, Some(&entry));
+        self.unindex(id, &entry, &[]);
         self.changes.records.remove(id.as_bytes());
-        self.changes.deadlines.remove(id.as_bytes());
         self.seen.insert(id, None);
         self.is_changed = true;
         self.must_last = true;
         Ok(())
     }
 
-    fn unindex(&mut self, id: SessionId, entry: Option<&Entry>) {
-        // The index entries of an unreadable row cannot be known. Sweep takes them away in
-        // their time.
-        if let Some(Entry::Session { held, owner }) = entry {
-            self.changes.expiry.remove(Expiry::key(held.expires_at, id));
-            if !owner.is_empty() {
-                self.changes.owners.remove(row::owner_key(owner, id));
-            }
-        }
-    }
-
-    fn disown(&mut self, owner: &[u8], id: SessionId) {
-        self.changes.owners.remove(row::owner_key(owner, id));
-        self.is_changed = true;
-    }
-
-    /// Removes what an entry of the expiry tree stands for; says whether it was a record.
-    fn bury(&mut self, key: &IVec, value: &IVec) -> Result<bool> {
-        self.is_changed = true;
-        self.changes.expiry.remove(key);
-        let Some(Expiry { at, id, owner, .. }) = Expiry::read(key, value) else {
-            return Ok(false);
+    /// Takes away what stands beside a row, but for the entry of the owner that it keeps.
+    ///
+    /// What need not change is left alone: sled looks it up twice to find that out.
+    fn unindex(&mut self, id: SessionId, entry: &Entry, keeps: &[u8]) {
+        let Changes {
+            records: _,
+            deadlines,
+            expiry,
+            owners,
+        } = &mut self.changes;
+        let Entry::Session {
+            held,
+            owner,
+            is_touched,
+        } = entry
+        else {
+            // Its index entries cannot be known. Sweep takes them away in their time.
+            deadlines.remove(id.as_bytes());
+            return;
         };
-        match self.entry(id)? {
-            Some(Entry::Session { held, .. }) if held.expires_at == at => {
-                self.remove(id)?;
-                Ok(true)
-            }
-            Some(Entry::Unreadable) => {
-                self.remove(id)?;
-                self.disown(&owner, id);
-                Ok(true)
-            }
-            // Left behind by an unreadable row; the id may be in use again.
-            Some(Entry::Session { owner: whose, .. }) if whose == owner => Ok(false),
-            Some(Entry::Session { .. }) | None => {
-                self.disown(&owner, id);
-                Ok(false)
-            }
+        expiry.remove(Expiry::key(held.expires_at, id));
+        if *is_touched {
+            deadlines.remove(id.as_bytes());
         }
-    }
-
-    /// The ids in an owner's index. Some may be another's by now, or of nobody.
-    fn ids_of(&mut self, owner: &Owner) -> Result<Vec<SessionId>> {
-        self.apply().map_err(sorted)?;
-        self.shared
-            .trees
-            .owners
-            .scan_prefix(row::owner_prefix(owner.as_bytes()))
-            .keys()
-            .filter_map(|key| key.map(|key| row::last_id(&key)).transpose())
-            .collect::<sled::Result<_>>()
-            .map_err(sorted)
+        if !owner.is_empty() && owner != keeps {
+            owners.remove(row::owner_key(owner, id));
+        }
     }
 
     /// What the id has, dead or alive.
@@ -337,13 +267,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn note(&mut self, held: &Held) {
+    pub(crate) fn note(&mut self, held: &Held) {
         if !held.is_live(self.now) {
             self.death_seen = self.death_seen.max(held.expires_at);
         }
     }
 
-    fn entry(&mut self, id: SessionId) -> Result<Option<Entry>> {
+    pub(crate) fn entry(&mut self, id: SessionId) -> Result<Option<Entry>> {
         if let Some(entry) = self.seen.get(&id) {
             return Ok(entry.clone());
         }
@@ -351,6 +281,7 @@ impl<'a> Batch<'a> {
             Ok(row) => row.map(|row| Entry::Session {
                 held: row.held,
                 owner: row.owner().into(),
+                is_touched: row.is_touched,
             }),
             Err(Error::Corrupt { .. }) => Some(Entry::Unreadable),
             Err(error) => return Err(error),

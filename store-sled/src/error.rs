@@ -25,6 +25,9 @@ pub(crate) enum Failure {
     #[error("the database in it is not of this store")]
     Foreign,
 
+    #[error("the database in it is damaged; without its files the store begins anew")]
+    Damaged,
+
     #[error("its format {0:?} is unknown")]
     Format(Vec<u8>),
 

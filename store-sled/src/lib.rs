@@ -3,9 +3,11 @@
 mod batch;
 mod config;
 mod error;
+mod owners;
 mod reads;
 mod row;
 mod shared;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod trees;
@@ -27,9 +29,7 @@ use cloakroom_store_api::{
 };
 use tokio::{task::spawn_blocking, time::timeout};
 
-use crate::{
-    batch::Batch, error::Failure, reads::Found, row::Draft, shared::Shared, writer::Writer,
-};
+use crate::{batch::Batch, reads::Found, row::Draft, shared::Shared, writer::Writer};
 
 pub use crate::config::{Durability, SledStoreBuilder};
 
@@ -133,7 +133,7 @@ impl SledStore {
         match timeout(self.0.deadline, spawn_blocking(move || read(&shared))).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => Err(Error::backend(panic)),
-            Err(_) => Err(Error::unavailable(Failure::Late(self.0.deadline))),
+            Err(_) => Err(writer::late(self.0.deadline)),
         }
     }
 }

@@ -19,6 +19,8 @@ const HEADER: usize = 1 + 5 * 8 + 1 + 2;
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) held: Held,
+    /// Whether the deadlines tree has something under its id.
+    pub(crate) is_touched: bool,
     bytes: IVec,
     payload_at: usize,
 }
@@ -56,6 +58,7 @@ impl Row {
                     .and_then(|deadline| touched(deadline, revision))
                     .unwrap_or_else(|| instant(expires_at)),
             },
+            is_touched: deadline.is_some(),
             bytes,
             payload_at,
         })

@@ -1,16 +1,26 @@
 //! What is only this store's own.
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cloakroom_store_api::{
-    Data, Error, Lifetime, ManualClock, Persistence, Record, Saved, SessionId, SessionStore,
-    SessionToken, Stamp, Timestamp,
+    Age, Data, Error, Lifetime, ManualClock, Persistence, Record, Result, Saved, SessionId,
+    SessionStore, SessionToken, Timestamp,
 };
 use tempfile::TempDir;
 
 use crate::{Durability, SledStore};
 
+mod clock;
 mod conformance;
+mod opening;
+mod unreadable;
+mod writer;
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -54,27 +64,35 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
 }
 
-const MANY: NonZeroU32 = NonZeroU32::MAX;
-
-#[tokio::test]
-async fn sessions_and_indexes_survive_reopening_at_once() {
-    let folder = folder();
-    let mut records: Vec<Record> = Vec::new();
-    for round in 0..50 {
-        let store = SledStore::open(folder.path()).unwrap();
-        for record in &records {
-            let found = store.load(record.id).await.unwrap().unwrap();
-            assert_eq!((found.revision, &found.data), (1, &record.data));
-        }
-        records.push(stored(&store, new_record(Some("zoë"))).await);
-        let listed = store.list("zoë").await.unwrap();
-        assert_eq!(listed.len(), round + 1);
-        assert_eq!(store.stats().await.unwrap().browser, round as u64 + 1);
-    }
-    let store = SledStore::open(folder.path()).unwrap();
-    assert_eq!(store.expire_owner("zoë", None).await.unwrap(), 50);
-    drop(store);
-    let store = SledStore::open(folder.path()).unwrap();
-    assert_eq!(store.list("zoë").await.unwrap(), []);
-    assert_eq!(store.0.shared.trees.expiry.len(), 0);
+/// Replaces a row by what has not even a header.
+fn wreck(store: &SledStore, id: SessionId) {
+    let records = &store.0.shared.trees.records;
+    records.insert(id.as_bytes(), b"wreck").unwrap();
 }
+
+fn failure(opened: Result<SledStore>) -> Error {
+    opened.expect_err("the folder cannot be opened")
+}
+
+fn is_corrupt<T>(answer: &Result<T>) -> bool {
+    matches!(answer, Err(Error::Corrupt { .. }))
+}
+
+async fn is_live(store: &SledStore, id: SessionId) -> bool {
+    store.load(id).await.unwrap().is_some()
+}
+
+/// No tree holds anything of a session.
+fn assert_empty(store: &SledStore) {
+    let trees = &store.0.shared.trees;
+    for tree in [
+        &trees.records,
+        &trees.deadlines,
+        &trees.expiry,
+        &trees.owners,
+    ] {
+        assert_eq!(tree.len(), 0, "{tree:?}");
+    }
+}
+
+const MANY: NonZeroU32 = NonZeroU32::MAX;

@@ -1,5 +1,6 @@
 use std::{
     any::Any,
+    fs,
     ops::ControlFlow,
     panic::{self, AssertUnwindSafe},
     thread,
@@ -48,6 +49,11 @@ const META: &str = "meta";
 const FORMAT: &str = "format";
 const CLOCK: &str = "clock";
 
+/// A file that says that the folder's database has a format: sled takes one that it cannot
+/// read for an empty one.
+const MARKER: &str = "cloakroom";
+const MARK: &str = "Web sessions, kept by Cloakroom in a database of sled 0.34.\n";
+
 /// The layout of the trees and their keys.
 const VERSION: &[u8] = &[1];
 
@@ -79,6 +85,8 @@ impl Trees {
                 }
             })
             .open()?;
+        let marker = builder.path.join(MARKER);
+        let is_marked = marker.try_exists()?;
         // A first opening that was killed half-way leaves at most an empty `meta`.
         let is_new = db.is_empty()
             && db
@@ -89,11 +97,15 @@ impl Trees {
         match meta.get(FORMAT)? {
             Some(found) if found == VERSION => {}
             Some(other) => return Err(Failure::Format(other.to_vec()).into()),
+            None if is_marked => return Err(Failure::Damaged.into()),
             None if is_new => {
                 meta.insert(FORMAT, VERSION)?;
                 db.flush()?;
             }
             None => return Err(Failure::Foreign.into()),
+        }
+        if !is_marked {
+            fs::write(marker, MARK)?;
         }
         Ok(Self {
             records: db.open_tree("records")?,

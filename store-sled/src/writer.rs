@@ -62,12 +62,16 @@ impl Writer {
         let asked = Instant::now();
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |batch| {
-            if reply.is_closed() || asked.elapsed() >= deadline {
+            if reply.is_closed() {
+                return None;
+            }
+            if asked.elapsed() >= deadline {
+                // Nobody may wait any more, here and below.
+                let _ = reply.send(Err(late(deadline)));
                 return None;
             }
             let decided = decide(batch);
             Some(Box::new(move |shared, stored| {
-                // Nobody may wait any more.
                 let _ = reply.send(match stored {
                     Ok(()) => decided,
                     Err(_) => Err(ended(shared)),
@@ -81,7 +85,7 @@ impl Writer {
         match timeout(deadline, answer).await {
             Ok(Ok(decided)) => decided,
             Ok(Err(_)) => Err(ended(&self.shared)),
-            Err(_) => Err(Error::unavailable(Failure::Late(deadline))),
+            Err(_) => Err(late(deadline)),
         }
     }
 }
@@ -133,13 +137,17 @@ fn work(shared: &Shared, queue: &Receiver<Job>) {
 
 /// A call that waits already.
 ///
-/// Callers that were answered just now are about to ask again: letting them run first makes
-/// batches of 64 out of 64 callers, instead of every other one of a few.
+/// Callers that were answered just now are about to ask again. They are let run first, and
+/// share the next batch: with 64 callers it holds 64 calls.
 fn next(queue: &Receiver<Job>) -> Option<Job> {
     queue.try_recv().ok().or_else(|| {
         thread::yield_now();
         queue.try_recv().ok()
     })
+}
+
+pub(crate) fn late(deadline: Duration) -> Error {
+    Error::unavailable(Failure::Late(deadline))
 }
 
 fn ended(shared: &Shared) -> Error {

@@ -7,12 +7,28 @@ use tempfile::TempDir;
 
 use crate::SledStore;
 
-conformance_tests!(Fresh::default());
+mod to_the_millisecond {
+    use super::*;
+
+    conformance_tests!(Fresh {
+        clock: Some(ManualClock::new()),
+        folders: Mutex::default(),
+    });
+}
+
+/// Where time passes by itself, a session can die between a writer's judgement and a load.
+mod as_time_passes {
+    use super::*;
+
+    conformance_tests!(Fresh {
+        clock: None,
+        folders: Mutex::default(),
+    });
+}
 
 /// A folder of its own for each store.
-#[derive(Default)]
 struct Fresh {
-    clock: ManualClock,
+    clock: Option<ManualClock>,
     folders: Mutex<Vec<TempDir>>,
 }
 
@@ -21,7 +37,10 @@ impl Subject for Fresh {
 
     async fn store(&self) -> SledStore {
         let folder = super::folder();
-        let store = super::at(&folder, &self.clock);
+        let store = match &self.clock {
+            Some(clock) => super::at(&folder, clock),
+            None => SledStore::open(folder.path()).unwrap(),
+        };
         self.folders.lock().unwrap().push(folder);
         store
     }
@@ -36,6 +55,6 @@ impl Subject for Fresh {
     }
 
     fn clock(&self) -> Option<&ManualClock> {
-        Some(&self.clock)
+        self.clock.as_ref()
     }
 }
