@@ -93,7 +93,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Owner`] if the text cannot be an [`Owner`]; [`Error::Store`] and
+    /// [`Error::Owner`] if the text cannot be an [`Owner`](crate::store::Owner); [`Error::Store`] and
     /// [`Error::Contended`]; [`Error::ResponseSent`] if no new cookie can reach the browser.
     pub async fn sign_in(&self, owner: impl Display) -> Result<()> {
         let owner = owner.to_string().parse().map_err(Error::Owner)?;
