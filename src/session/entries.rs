@@ -4,7 +4,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error, KeyFor, Result, Session,
-    session::changes::{Changes, Update},
+    session::{
+        changes::{Changes, Update},
+        state::State,
+    },
     store::KEY_LIMIT,
 };
 
@@ -21,7 +24,9 @@ impl Session {
     /// [`Error::Value`] if it is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
         let key = key.name();
-        parse(key, self.shared.state().json(key))
+        // Copied, so that the application's code runs without the lock.
+        let json = self.shared.state().json(key).map(str::to_owned);
+        parse(key, json.as_deref())
     }
 
     /// Reads a value and removes it.
@@ -35,13 +40,12 @@ impl Session {
     /// [degraded](Self::is_degraded).
     pub fn take<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
         let key = key.name();
-        let mut state = self.shared.state();
-        state.check_writable()?;
-        let value = parse(key, state.json(key))?;
-        if value.is_some() {
-            state.change(|changes| changes.remove(key));
-        }
-        Ok(value)
+        let judge = |json: Option<&str>| parse(key, json);
+        self.judged(key, judge, |state, value| {
+            if value.is_some() {
+                state.change(|changes| changes.remove(key));
+            }
+        })
     }
 
     /// Writes a value.
@@ -87,23 +91,17 @@ impl Session {
     ) -> Result<T> {
         let key = key.name();
         let f = Arc::new(f);
-        loop {
-            let (before, version) = {
-                let state = self.shared.state();
-                state.check_writable()?;
-                (state.json(key).map(str::to_owned), state.version)
-            };
-            let value = f(parse(key, before.as_deref())?);
+        let judge = |before: Option<&str>| {
+            let value = f(parse(key, before)?);
             let json = serde_json::to_string(&value).map_err(|cause| Error::value(key, cause))?;
             self.check_entry(key, &json)?;
-            let mut state = self.shared.state();
-            // Another handle on this session may have changed it while the closure ran.
-            if state.version == version {
-                let again = rerun(key, Arc::clone(&f));
-                state.change(|changes| changes.update(key, again, json));
-                return Ok(value);
-            }
-        }
+            Ok((value, json))
+        };
+        let (value, _) = self.judged(key, judge, |state, (_, json)| {
+            let again = rerun(key, Arc::clone(&f));
+            state.change(|changes| changes.update(key, again, json.clone()));
+        })?;
+        Ok(value)
     }
 
     /// Removes a value, whatever it is.
@@ -134,6 +132,30 @@ impl Session {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys().is_empty()
+    }
+
+    /// Looks at a value without the lock, since the application's code does the looking, and
+    /// changes it by what was found; again if another handle on this session has changed
+    /// something meanwhile.
+    fn judged<T>(
+        &self,
+        key: &str,
+        judge: impl Fn(Option<&str>) -> Result<T>,
+        change: impl Fn(&mut State, &T),
+    ) -> Result<T> {
+        loop {
+            let (json, version) = {
+                let state = self.shared.state();
+                state.check_writable()?;
+                (state.json(key).map(str::to_owned), state.version)
+            };
+            let found = judge(json.as_deref())?;
+            let mut state = self.shared.state();
+            if state.version == version {
+                change(&mut state, &found);
+                return Ok(found);
+            }
+        }
     }
 
     fn check_entry(&self, key: &str, json: &str) -> Result<()> {
