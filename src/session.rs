@@ -1,21 +1,21 @@
 //! One request's session.
 
+mod about;
 mod acts;
 mod changes;
 mod commit;
+mod entries;
 mod shared;
 mod state;
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 
 use crate::{
-    Error, KeyFor, Result,
+    Error, Result,
     observe::{self, observed},
-    session::changes::Update,
-    store::{KEY_LIMIT, Owner, Persistence, Record, SessionId},
+    store::{Persistence, Record, SessionId},
 };
 
 pub(crate) use self::{
@@ -77,222 +77,6 @@ pub struct SessionInfo {
     pub current: bool,
 }
 
-/// Entries.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a key is a reference or as small as one"
-)]
-impl Session {
-    /// Reads a value.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Value`] if it is not a `T`.
-    pub fn get<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
-        let key = key.name();
-        parse(key, self.shared.state().json(key))
-    }
-
-    /// Reads a value and removes it.
-    ///
-    /// Two requests at once may both take it. To count something down, use
-    /// [`update`](Self::update).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Value`] if it is not a `T`; it stays. [`Error::Store`] if the session is
-    /// [degraded](Self::is_degraded).
-    pub fn take<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
-        let key = key.name();
-        let mut state = self.shared.state();
-        state.check_writable()?;
-        let value = parse(key, state.json(key))?;
-        if value.is_some() {
-            state.change(|changes| changes.remove(key));
-        }
-        Ok(value)
-    }
-
-    /// Writes a value.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Value`] if it cannot be written as JSON; [`Error::TooLarge`] if it or its key is
-    /// over the limit; [`Error::Store`] if the session is [degraded](Self::is_degraded);
-    /// [`Error::ResponseSent`] if this would begin a session and the response has left.
-    pub fn insert<T: Serialize + ?Sized>(&self, key: impl KeyFor<T>, value: &T) -> Result<()> {
-        let key = key.name();
-        let json = serde_json::to_string(value).map_err(|cause| Error::value(key, cause))?;
-        self.check_entry(key, &json)?;
-        let mut state = self.shared.state();
-        state.check_writable()?;
-        state.change(|changes| changes.set(key, json));
-        Ok(())
-    }
-
-    /// Changes a value by what it was, and returns what it is now.
-    ///
-    /// If another request has saved the session meanwhile, the closure runs again on the value
-    /// that is there then, perhaps on another task. The value returned is the one that this
-    /// request sees; who needs the stored one calls [`commit`](Self::commit) and then
-    /// [`get`](Self::get).
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get) and [`insert`](Self::insert).
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// # fn handler(session: cloakroom::Session) -> cloakroom::Result<()> {
-    /// let visits = session.update("visits", |visits: Option<u32>| visits.unwrap_or(0) + 1)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn update<T: Serialize + DeserializeOwned>(
-        &self,
-        key: impl KeyFor<T>,
-        f: impl Fn(Option<T>) -> T + Send + Sync + 'static,
-    ) -> Result<T> {
-        let key = key.name();
-        let f = Arc::new(f);
-        loop {
-            let (before, version) = {
-                let state = self.shared.state();
-                state.check_writable()?;
-                (state.json(key).map(str::to_owned), state.version)
-            };
-            let value = f(parse(key, before.as_deref())?);
-            let json = serde_json::to_string(&value).map_err(|cause| Error::value(key, cause))?;
-            self.check_entry(key, &json)?;
-            let mut state = self.shared.state();
-            // Another handle on this session may have changed it while the closure ran.
-            if state.version == version {
-                let again = rerun(key, Arc::clone(&f));
-                state.change(|changes| changes.update(key, again, json));
-                return Ok(value);
-            }
-        }
-    }
-
-    /// Removes a value, whatever it is.
-    ///
-    /// If the session is [degraded](Self::is_degraded), the response becomes a `503`.
-    pub fn remove(&self, key: &str) {
-        let mut state = self.shared.state();
-        state.doomed |= state.degraded;
-        state.change(|changes| changes.remove(key));
-    }
-
-    /// Removes all entries. The id, the owner and the lifetime stay.
-    ///
-    /// If the session is [degraded](Self::is_degraded), the response becomes a `503`.
-    pub fn clear(&self) {
-        let mut state = self.shared.state();
-        state.doomed |= state.degraded;
-        state.change(changes::Changes::clear);
-    }
-
-    /// The keys of all entries, in order.
-    #[must_use]
-    pub fn keys(&self) -> Vec<String> {
-        self.shared.state().keys()
-    }
-
-    /// Whether there are no entries.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.keys().is_empty()
-    }
-
-    fn check_entry(&self, key: &str, json: &str) -> Result<()> {
-        let limit = self.shared.config.record_limit;
-        let parts = [
-            ("bytes in a session key", key.len(), KEY_LIMIT),
-            ("bytes in a session value", json.len(), limit),
-        ];
-        for (what, size, limit) in parts {
-            if size > limit {
-                return Err(Error::TooLarge { what, size, limit });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What the session is.
-impl Session {
-    /// Whether the store has no record of it (yet): nothing was ever written, or it has ended.
-    #[must_use]
-    pub fn is_new(&self) -> bool {
-        self.shared.state().record.is_none()
-    }
-
-    /// The id under which the store has it. Safe to log: no cookie can be made from it.
-    #[must_use]
-    pub fn id(&self) -> Option<SessionId> {
-        self.shared.state().id()
-    }
-
-    /// Who signed in.
-    #[must_use]
-    pub fn owner(&self) -> Option<Owner> {
-        self.shared.state().record.as_ref()?.owner.clone()
-    }
-
-    /// Whether the session outlives the browser, as it will be stored.
-    #[must_use]
-    pub fn persistence(&self) -> Persistence {
-        let state = self.shared.state();
-        let stored = state.lifetime().map(|lifetime| lifetime.persistence());
-        state
-            .remember
-            .or(stored)
-            .unwrap_or(self.shared.config.default_persistence)
-    }
-
-    /// When the session ends if it is not used again, as the store said last, on its clock.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<OffsetDateTime> {
-        Some(self.shared.state().record.as_ref()?.stamp?.expires_at)
-    }
-
-    /// How long that was from then on.
-    #[must_use]
-    pub fn remaining(&self) -> Option<Duration> {
-        Some(self.shared.state().record.as_ref()?.stamp?.remaining)
-    }
-
-    /// Whether the store could not be asked, and the application chose
-    /// [`Outage::Degrade`](crate::Outage::Degrade). Then the session reads as empty and refuses
-    /// to be changed.
-    #[must_use]
-    pub fn is_degraded(&self) -> bool {
-        self.shared.state().degraded
-    }
-
-    /// Makes the session persistent, or browser-length.
-    ///
-    /// It takes effect on the cookie and on the server together, with the commit. Without a
-    /// record it stores nothing, and is kept for one that is made in the same request, before
-    /// or after. Once the response has left no cookie can follow, and the call does nothing.
-    ///
-    /// If the session is [degraded](Self::is_degraded), the response becomes a `503`.
-    pub fn remember(&self, persistent: bool) {
-        let mut state = self.shared.state();
-        state.doomed |= state.degraded;
-        if state.sent {
-            tracing::warn!("remember() has no effect after the response is sent");
-            return;
-        }
-        state.version += 1;
-        state.remember = Some(match persistent {
-            true => Persistence::Persistent,
-            false => Persistence::Browser,
-        });
-    }
-}
-
 /// What acts at once.
 ///
 /// Once begun, each of these runs to its end even if its future is dropped, and the response
@@ -309,7 +93,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Owner`] if the text cannot be an [`Owner`]; [`Error::Store`] and
+    /// [`Error::Owner`] if the text cannot be an [`Owner`](crate::store::Owner); [`Error::Store`] and
     /// [`Error::Contended`]; [`Error::ResponseSent`] if no new cookie can reach the browser.
     pub async fn sign_in(&self, owner: impl Display) -> Result<()> {
         let owner = owner.to_string().parse().map_err(Error::Owner)?;
@@ -411,40 +195,8 @@ impl Session {
     }
 }
 
-/// Whether the browser keeps cookies (M18).
-impl Session {
-    /// Sends a cookie that dies with the browser and means nothing, to see whether it comes back.
-    pub fn set_test_cookie(&self) {
-        self.shared.state().probe = true;
-    }
-
-    /// Whether the browser sent any cookie of ours.
-    #[must_use]
-    pub fn test_cookie_worked(&self) -> bool {
-        self.shared.found().any
-    }
-}
-
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
-}
-
-fn parse<T: DeserializeOwned>(key: &str, json: Option<&str>) -> Result<Option<T>> {
-    json.map(serde_json::from_str)
-        .transpose()
-        .map_err(|cause| Error::value(key, cause))
-}
-
-/// The update as it is applied to another value than this request has seen.
-fn rerun<T: Serialize + DeserializeOwned>(
-    key: &str,
-    f: Arc<impl Fn(Option<T>) -> T + Send + Sync + 'static>,
-) -> Update {
-    let key = key.to_owned();
-    Arc::new(move |json| {
-        let value = f(parse(&key, json)?);
-        serde_json::to_string(&value).map_err(|cause| Error::value(&key, cause))
-    })
 }

@@ -32,7 +32,7 @@ pin_project! {
 /// The handler has returned; its session is being stored, whether or not anybody still waits
 /// for the response (M7).
 struct Finishing<B> {
-    task: JoinHandle<Result<()>>,
+    task: JoinHandle<(Result<()>, Additions)>,
     response: Option<Response<B>>,
 }
 
@@ -65,8 +65,8 @@ where
                 return Poll::Ready(answer);
             };
             let response = answer.inspect_err(|_| shared.abandon())?;
-            if !shared.needs_finishing(response.status()) {
-                return Poll::Ready(Ok(sealed(shared, response)));
+            if let Some(additions) = shared.try_seal(response.status()) {
+                return Poll::Ready(Ok(completed(shared, response, additions)));
             }
             *this.finishing = Some(Finishing {
                 task: tokio::spawn(finished(Arc::clone(shared)).in_current_span()),
@@ -81,23 +81,39 @@ where
             .response
             .take()
             .expect("polled once more after it was ready");
-        let response = match outcome.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR) {
-            Ok(Ok(())) => response,
-            Ok(Err(failure)) => replaced(failure.status()),
-            Err(panicked) => replaced(panicked),
+        let (response, additions) = match outcome {
+            Ok((Ok(()), additions)) => (response, additions),
+            Ok((Err(failure), additions)) => (replaced(failure.status()), additions),
+            Err(_panicked) => (replaced(StatusCode::INTERNAL_SERVER_ERROR), shared.seal()),
         };
-        Poll::Ready(Ok(sealed(shared, response)))
+        Poll::Ready(Ok(completed(shared, response, additions)))
     }
 }
 
-async fn finished(shared: Arc<Shared>) -> Result<()> {
+async fn finished(shared: Arc<Shared>) -> (Result<()>, Additions) {
     let finishing = async {
         let _gate = shared.gate.lock().await;
-        finish(&shared).await
+        let finished = finish(&shared).await;
+        // With the gate held: an act is either over, or finds that the response has left.
+        (finished, shared.seal())
     };
-    timeout(DEADLINE, finishing)
-        .await
-        .unwrap_or_else(|late| Err(Error::Store(crate::store::Error::unavailable(late))))
+    timeout(DEADLINE, finishing).await.unwrap_or_else(|late| {
+        let late = crate::store::Error::unavailable(late);
+        (Err(Error::Store(late)), shared.seal())
+    })
+}
+
+fn completed<B: Default>(
+    shared: &Shared,
+    response: Response<B>,
+    additions: Additions,
+) -> Response<B> {
+    let mut response = match shared.state().doomed {
+        true => replaced(Error::degraded().status()),
+        false => response,
+    };
+    additions.add_to(response.headers_mut(), &shared.config);
+    response
 }
 
 fn replaced<B: Default>(status: StatusCode) -> Response<B> {
@@ -106,29 +122,25 @@ fn replaced<B: Default>(status: StatusCode) -> Response<B> {
     response
 }
 
-/// The response with what the session adds to its head. From here on no cookie can follow (M20).
-fn sealed<B: Default>(shared: &Shared, response: Response<B>) -> Response<B> {
-    let mut state = shared.state();
-    let mut response = match state.doomed {
-        true => replaced(Error::degraded().status()),
-        false => response,
-    };
-    let additions = Additions::of(&state, &shared.config);
-    state.sent = true;
-    drop(state);
-    additions.add_to(response.headers_mut(), &shared.config);
-    response
-}
-
 impl Shared {
-    /// Whether there is anything to wait for: an act that has begun, changes, a touch.
-    fn needs_finishing(&self, status: StatusCode) -> bool {
-        let acting = self.gate.try_lock().is_err();
+    /// Seals the session if there is nothing to wait for: no act that has begun, no changes and
+    /// no touch.
+    fn try_seal(&self, status: StatusCode) -> Option<Additions> {
+        let gate = self.gate.try_lock();
         let mut state = self.state();
         if status.is_server_error() || state.doomed {
             state.discard();
         }
-        acting || state.has_pending() || state.gone || state.touch_due().is_some()
+        let has_work = state.has_pending() || state.gone || state.touch_due().is_some();
+        drop(state);
+        (gate.is_ok() && !has_work).then(|| self.seal())
+    }
+
+    /// What the session adds to the response head. From here on no cookie can follow (M20).
+    fn seal(&self) -> Additions {
+        let mut state = self.state();
+        state.sent = true;
+        Additions::of(&state, &self.config)
     }
 
     /// The inner service has failed: nothing is stored but what acted at once (M7).

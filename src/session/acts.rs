@@ -17,9 +17,10 @@ pub(crate) async fn sign_in(shared: Arc<Shared>, owner: Owner) -> Result<()> {
         (state.record.clone(), state.remember)
     };
     let stranger = |record: &Record| record.owner.as_ref().is_some_and(|other| *other != owner);
-    let was_stranger = base.as_ref().is_some_and(stranger);
+    let mut was_stranger = false;
     let mut retry = Retry::new();
     loop {
+        was_stranger |= base.as_ref().is_some_and(stranger);
         let token = SessionToken::generate()?;
         let kept = base.as_ref().map(|record| record.lifetime.persistence());
         let persistence = wanted.or(kept).unwrap_or(shared.config.default_persistence);
@@ -143,8 +144,15 @@ pub(crate) async fn end_others(shared: Arc<Shared>) -> Result<u64> {
 
 /// Reads the session again; says whether it lives.
 pub(crate) async fn reload(shared: Arc<Shared>) -> Result<bool> {
-    let Some(id) = shared.state().id() else {
-        return Ok(false);
+    let id = {
+        let state = shared.state();
+        if state.degraded {
+            return Err(Error::degraded());
+        }
+        match state.id() {
+            Some(id) => id,
+            None => return Ok(false),
+        }
     };
     let found = shared.load_record(id).await?;
     let mut state = shared.state();

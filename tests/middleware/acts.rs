@@ -1,10 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
-use axum::routing::{get, post};
-use cloakroom::{
-    Committed, Error, Persistence, Result, Session, SessionLayer, store::SessionStore,
-};
-use tokio::sync::{Notify, mpsc};
+use axum::routing::post;
+use cloakroom::{Error, Persistence, Result, Session, SessionLayer, store::SessionStore};
+use tokio::sync::Notify;
 
 use crate::support::{COOKIE, DAY, MINUTE, Server, Spy, routes};
 
@@ -264,87 +262,4 @@ async fn an_empty_user_id_cannot_sign_in() {
         .browser();
     assert_eq!(browser.post("/act").await.body, "refused");
     assert_eq!(store.calls(), [""; 0]);
-}
-
-/// M20: once the response head has left, reading and committing still work, and nothing that
-/// would need a cookie does.
-#[tokio::test]
-async fn after_the_response_only_what_needs_no_cookie_works() {
-    let store = Spy::new();
-    let (report, mut reports) = mpsc::unbounded_channel();
-    let stream = async move |session: Session| {
-        let had_record = !session.is_new();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(30)).await;
-            let outcome = async {
-                let inserted = session.insert("late", "1");
-                let committed = session.commit().await;
-                session.remember(true);
-                let rotated = session.rotate().await;
-                let signed_in = session.sign_in("ann").await;
-                format!(
-                    "{} {committed:?} {} {} {}",
-                    inserted.is_ok(),
-                    matches!(rotated, Err(Error::ResponseSent)),
-                    matches!(signed_in, Err(Error::ResponseSent)),
-                    session.get::<String>("late").unwrap().unwrap_or_default(),
-                )
-            };
-            report.send((had_record, outcome.await)).unwrap();
-        });
-    };
-    let routes = routes().route("/stream", get(stream));
-    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
-        .await
-        .browser();
-    browser.get("/stream").await;
-    assert_eq!(
-        reports.recv().await.unwrap(),
-        (false, "false Ok(Unchanged) true true ".into())
-    );
-    assert_eq!(store.records().await, 0);
-    browser.post("/set/a/1").await;
-    browser.get("/stream").await;
-    assert_eq!(
-        reports.recv().await.unwrap(),
-        (true, "true Ok(Saved) true true 1".into())
-    );
-    let record = store.record(&browser).await;
-    assert_eq!(record.data.get("late"), Some("\"1\""));
-    assert_eq!(record.lifetime.persistence(), Persistence::Browser);
-}
-
-/// M20: a session can be ended, and read again, long after the response.
-#[tokio::test]
-async fn a_websocket_learns_of_the_sign_out() {
-    let store = Spy::new();
-    let (report, mut reports) = mpsc::unbounded_channel();
-    let go_on = Arc::new(Notify::new());
-    let socket = {
-        let go_on = Arc::clone(&go_on);
-        async move |session: Session| {
-            tokio::spawn(async move {
-                let before = session.reload().await.unwrap();
-                go_on.notified().await;
-                let after = session.reload().await.unwrap();
-                let _ = session.insert("a", &1);
-                report
-                    .send((before, after, session.commit().await.unwrap()))
-                    .unwrap();
-            });
-        }
-    };
-    let routes = routes().route("/socket", get(socket));
-    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
-        .await
-        .browser();
-    browser.post("/sign-in/ann").await;
-    browser.get("/socket").await;
-    browser.post("/end").await;
-    go_on.notify_one();
-    assert_eq!(
-        reports.recv().await.unwrap(),
-        (true, false, Committed::Gone)
-    );
-    assert_eq!(store.records().await, 0);
 }

@@ -201,3 +201,43 @@ async fn changes_to_an_ended_session_are_dropped() {
     assert_eq!(answer.header("set-cookie"), None);
     assert_eq!(store.records().await, 0);
 }
+
+/// The application's own conversions may look at the session, and other handles may change it.
+#[tokio::test]
+async fn conversions_run_without_a_lock() {
+    thread_local!(static SESSION: std::cell::RefCell<Option<Session>> = const { std::cell::RefCell::new(None) });
+    #[derive(Debug, PartialEq)]
+    struct Nosy(u32);
+    impl serde::Serialize for Nosy {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            SESSION.with_borrow(|session| session.as_ref().unwrap().keys());
+            serializer.serialize_u32(self.0)
+        }
+    }
+    impl<'de> serde::Deserialize<'de> for Nosy {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            SESSION.with_borrow(|session| session.as_ref().unwrap().keys());
+            u32::deserialize(deserializer).map(Self)
+        }
+    }
+    let nosy = async |session: Session| -> Result<String> {
+        SESSION.set(Some(session.clone()));
+        session.insert("n", &Nosy(1))?;
+        assert_eq!(session.get("n")?, Some(Nosy(1)));
+        let other = session.clone();
+        let first = std::sync::atomic::AtomicBool::new(true);
+        session.update("n", move |n: Option<Nosy>| {
+            if first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                other.insert("n", &Nosy(10)).unwrap();
+            }
+            Nosy(n.unwrap().0 + 1)
+        })?;
+        let taken: Option<Nosy> = session.take("n")?;
+        Ok(format!("{taken:?} {:?}", session.get::<u32>("n")?))
+    };
+    let routes = routes().route("/nosy", post(nosy));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(Spy::new())))
+        .await
+        .browser();
+    assert_eq!(browser.post("/nosy").await.body, "Some(Nosy(11)) None");
+}

@@ -1,0 +1,14 @@
+//! The rules of the middleware, over HTTP. Each test's documentation names its rule.
+
+mod acts;
+mod after_response;
+mod cookies;
+mod lazy;
+mod lifetimes;
+mod limits;
+mod metrics;
+mod nested;
+mod outages;
+mod responses;
+mod support;
+mod updates;
