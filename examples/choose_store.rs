@@ -7,13 +7,23 @@
 //!
 //! Which stores there are to choose from is decided when it is built, by the features.
 
-use std::{env, error::Error};
+use std::{env, error::Error, process::ExitCode};
 
 use axum::{Router, routing::get};
 use cloakroom::{Result, Session, SessionLayer};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("choose_store: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), Box<dyn Error>> {
     let url = env::args()
         .nth(1)
         .or_else(|| env::var("CLOAKROOM_STORE").ok())
