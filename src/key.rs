@@ -27,6 +27,12 @@ impl<T: ?Sized> Key<T> {
             value: PhantomData,
         }
     }
+
+    /// The name, as [`remove`](crate::Session::remove) takes it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 impl<T: ?Sized> Clone for Key<T> {

@@ -57,7 +57,7 @@ pub(crate) async fn note(session: Session, Form(form): Form<Note>) -> Result<Res
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     match note.is_empty() {
-        true => session.remove("note"),
+        true => session.remove(NOTE.name()),
         false => session.insert(NOTE, &note)?,
     }
     Ok(Redirect::to("/").into_response())
