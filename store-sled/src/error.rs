@@ -10,8 +10,8 @@ use cloakroom_store_api::{BoxError, Error};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(
-        "the session folder `{}` is in use by another process, and sweeping it has to be done \
-         in that application", .0.display()
+        "the session folder `{}` is in use by another process, \
+         the only one that can sweep it", .0.display()
     )]
     InUse(PathBuf),
 

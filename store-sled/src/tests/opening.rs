@@ -52,8 +52,8 @@ async fn a_folder_in_use_is_refused_with_what_to_do() {
     assert_eq!(
         error.source().unwrap().to_string(),
         format!(
-            "the session folder `{}` is in use by another process, and sweeping it has to be \
-             done in that application",
+            "the session folder `{}` is in use by another process, \
+         the only one that can sweep it",
             folder.path().display()
         )
     );
