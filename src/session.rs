@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use crate::{
     Error, Result,
     observe::{self, observed},
-    store::{Persistence, Record, SessionId},
+    store::{Persistence, SessionId},
 };
 
 pub(crate) use self::{
@@ -165,19 +165,8 @@ impl Session {
     ///
     /// [`Error::Store`].
     pub async fn sessions(&self) -> Result<Vec<SessionInfo>> {
-        let (current, owner) = {
-            let state = self.shared.state();
-            if state.degraded {
-                return Err(Error::degraded());
-            }
-            match &state.record {
-                Some(Record {
-                    id,
-                    owner: Some(owner),
-                    ..
-                }) => (*id, owner.clone()),
-                _ => return Ok(Vec::new()),
-            }
+        let Some((current, owner)) = self.shared.state().owned()? else {
+            return Ok(Vec::new());
         };
         let call = self.shared.config.store.list(&owner);
         let records = observed("list", current, observe::done, call).await?;

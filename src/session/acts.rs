@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, Result,
+    Result,
     observe::{self, observed},
     session::shared::{Retry, Shared},
     store::{Age, Data, Owner, Record, Saved, SessionId, SessionToken},
@@ -13,7 +13,7 @@ use crate::{
 pub(crate) async fn sign_in(shared: Arc<Shared>, owner: Owner) -> Result<()> {
     let (mut base, wanted) = {
         let state = shared.state();
-        check_can_get_new_id(state.degraded, state.sent)?;
+        state.check_can_get_new_id()?;
         (state.record.clone(), state.remember)
     };
     let stranger = |record: &Record| record.owner.as_ref().is_some_and(|other| *other != owner);
@@ -66,7 +66,7 @@ pub(crate) async fn sign_in(shared: Arc<Shared>, owner: Owner) -> Result<()> {
 pub(crate) async fn rotate(shared: Arc<Shared>) -> Result<()> {
     let mut base = {
         let state = shared.state();
-        check_can_get_new_id(state.degraded, state.sent)?;
+        state.check_can_get_new_id()?;
         state.record.clone()
     };
     let mut retry = Retry::new();
@@ -100,9 +100,7 @@ pub(crate) async fn rotate(shared: Arc<Shared>) -> Result<()> {
 pub(crate) async fn end(shared: Arc<Shared>) -> Result<()> {
     let id = {
         let state = shared.state();
-        if state.degraded {
-            return Err(Error::degraded());
-        }
+        state.check_loaded()?;
         state.id()
     };
     // Where the browser sent several, another would be the session of the next request.
@@ -124,19 +122,8 @@ pub(crate) async fn end(shared: Arc<Shared>) -> Result<()> {
 
 /// Ends all other sessions of the owner; says how many.
 pub(crate) async fn end_others(shared: Arc<Shared>) -> Result<u64> {
-    let (id, owner) = {
-        let state = shared.state();
-        if state.degraded {
-            return Err(Error::degraded());
-        }
-        match &state.record {
-            Some(Record {
-                id,
-                owner: Some(owner),
-                ..
-            }) => (*id, owner.clone()),
-            _ => return Ok(0),
-        }
+    let Some((id, owner)) = shared.state().owned()? else {
+        return Ok(0);
     };
     let call = shared.config.store.expire_owner(&owner, Some(id));
     Ok(observed("end_others", id, observe::done, call).await?)
@@ -146,9 +133,7 @@ pub(crate) async fn end_others(shared: Arc<Shared>) -> Result<u64> {
 pub(crate) async fn reload(shared: Arc<Shared>) -> Result<bool> {
     let id = {
         let state = shared.state();
-        if state.degraded {
-            return Err(Error::degraded());
-        }
+        state.check_loaded()?;
         match state.id() {
             Some(id) => id,
             None => return Ok(false),
@@ -167,15 +152,4 @@ async fn rotated(shared: &Shared, old: SessionId, next: &Record, age: Age) -> Re
     shared.check_size(next)?;
     let call = shared.config.store.rotate(old, next, age);
     Ok(observed("rotate", old, observe::saved, call).await?)
-}
-
-/// A new id needs a response to carry it (M20).
-fn check_can_get_new_id(degraded: bool, sent: bool) -> Result<()> {
-    if degraded {
-        return Err(Error::degraded());
-    }
-    if sent {
-        return Err(Error::ResponseSent);
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{
     Committed, Error, Result,
     layer::Config,
     session::changes::Changes,
-    store::{Lifetime, Persistence, Record, SessionId, SessionToken, Stamp, Timestamp},
+    store::{Lifetime, Owner, Persistence, Record, SessionId, SessionToken, Stamp, Timestamp},
 };
 
 /// What one request knows of its session. Nothing here waits.
@@ -77,15 +77,36 @@ impl State {
         self.changes.keys(before)
     }
 
-    /// Whether entries can be changed at all.
+    /// Refuses what cannot be done to a session that could not be loaded (M15).
+    pub(crate) fn check_loaded(&self) -> Result<()> {
+        match self.degraded {
+            true => Err(Error::degraded()),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses to change entries of a session that would need a new cookie for it (M20).
     pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.degraded {
-            return Err(Error::degraded());
+        match &self.record {
+            None => self.check_can_get_new_id(),
+            Some(_) => self.check_loaded(),
         }
-        if self.sent && self.record.is_none() {
-            return Err(Error::ResponseSent);
+    }
+
+    /// Refuses a new id if there is no response to carry it (M20).
+    pub(crate) fn check_can_get_new_id(&self) -> Result<()> {
+        self.check_loaded()?;
+        match self.sent {
+            true => Err(Error::ResponseSent),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The session and its owner, if it has one.
+    pub(crate) fn owned(&self) -> Result<Option<(SessionId, Owner)>> {
+        self.check_loaded()?;
+        let record = self.record.as_ref();
+        Ok(record.and_then(|record| Some((record.id, record.owner.clone()?))))
     }
 
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Changes)) {
