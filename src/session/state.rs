@@ -1,7 +1,5 @@
 use std::mem;
 
-use time::OffsetDateTime;
-
 use crate::{
     Committed, Error, Result,
     layer::Config,
@@ -219,10 +217,11 @@ impl State {
     pub(crate) fn touch_due(&self) -> Option<&Record> {
         let record = self.record.as_ref().filter(|_| !self.saved && !self.sent)?;
         let stamp = record.stamp?;
-        let (idle, absolute) = (record.lifetime.idle(), record.lifetime.absolute());
-        let now = stamp.expires_at - stamp.remaining;
-        let gain = (now + idle).min(stamp.created_at + absolute) - stamp.expires_at;
-        (gain.is_positive() && gain * 20 >= idle).then_some(record)
+        let touched = record
+            .lifetime
+            .expires_at(stamp.created_at.into(), stamp.now());
+        let gain = touched.since(stamp.expires_at.into());
+        (!gain.is_zero() && gain * 20 >= record.lifetime.idle()).then_some(record)
     }
 
     pub(crate) fn touched(&mut self, stamp: Stamp) {
@@ -272,8 +271,7 @@ fn switched(record: &Record, wanted: Option<Persistence>, config: &Config) -> Li
     let new = config.lifetime(wanted);
     match (wanted, record.stamp) {
         (Persistence::Browser, Some(stamp)) => {
-            let now = stamp.expires_at - stamp.remaining;
-            let age = (now - stamp.created_at).unsigned_abs();
+            let age = stamp.now().since(stamp.created_at.into());
             let absolute = current.absolute().min(age + new.absolute());
             Lifetime::new(wanted, new.idle(), absolute)
         }
@@ -295,8 +293,8 @@ fn renews_cookie(before: &Record, after: &Record) -> bool {
         .max(1)
         .cast_signed();
     let multiple = |record: &Record| {
-        let expires_at: OffsetDateTime = record.stamp?.expires_at;
-        Some(i128::from(Timestamp::from(expires_at).as_millis()).div_euclid(step))
+        let expires_at = Timestamp::from(record.stamp?.expires_at);
+        Some(i128::from(expires_at.as_millis()).div_euclid(step))
     };
     persistence == Persistence::Persistent && multiple(before) != multiple(after)
 }

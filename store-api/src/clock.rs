@@ -1,6 +1,6 @@
 use std::{
     fmt::Debug,
-    ops::Add,
+    ops::{Add, Sub},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
@@ -42,6 +42,15 @@ impl Add<Duration> for Timestamp {
     fn add(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
     }
 }
 

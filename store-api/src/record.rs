@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::{Data, Lifetime, Owner, SessionId};
+use crate::{Data, Lifetime, Owner, SessionId, Timestamp};
 
 pub use crate::codec::RECORD_LIMIT;
 
@@ -58,4 +58,12 @@ pub struct Stamp {
     pub expires_at: OffsetDateTime,
     /// From the moment of the answer to `expires_at`.
     pub remaining: Duration,
+}
+
+impl Stamp {
+    /// What the store's clock showed when it said this.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from(self.expires_at) - self.remaining
+    }
 }
