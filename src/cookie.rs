@@ -35,10 +35,11 @@ pub(crate) struct CookieConfig {
     partitioned: bool,
     plain_http: bool,
     full_name: Arc<str>,
+    probe_name: Arc<str>,
 }
 
 /// The longest age that browsers honour (RFC 6265bis, section 5.5).
-const MAX_AGE: Duration = Duration::from_hours(400 * 24);
+pub(crate) const MAX_AGE: Duration = Duration::from_hours(400 * 24);
 
 /// How many well-formed candidates of one request are looked at (M14).
 const CANDIDATES: usize = 4;
@@ -53,6 +54,7 @@ impl Default for CookieConfig {
             partitioned: false,
             plain_http: false,
             full_name: Arc::from(""),
+            probe_name: Arc::from(""),
         }
         .named()
     }
@@ -106,7 +108,7 @@ impl CookieConfig {
                     found.any = true;
                     found.session = true;
                     found.add(cookie.value());
-                } else if cookie.name() == self.probe_name() {
+                } else if cookie.name() == &*self.probe_name {
                     found.any = true;
                 }
             }
@@ -139,7 +141,7 @@ impl CookieConfig {
 
     /// The cookie that shows whether the browser keeps cookies (M18).
     pub(crate) fn probe(&self) -> HeaderValue {
-        header(&self.base(self.probe_name(), "1".to_owned()))
+        header(&self.base(self.probe_name.to_string(), "1".to_owned()))
     }
 
     fn base(&self, name: String, value: String) -> Cookie<'static> {
@@ -163,10 +165,6 @@ impl CookieConfig {
         cookie
     }
 
-    fn probe_name(&self) -> String {
-        format!("{}-probe", self.full_name())
-    }
-
     fn named(self) -> Self {
         let prefix = if self.plain_http {
             ""
@@ -175,8 +173,10 @@ impl CookieConfig {
         } else {
             "__Secure-"
         };
+        let full_name = format!("{prefix}{}", self.name);
         Self {
-            full_name: format!("{prefix}{}", self.name.as_str()).into(),
+            probe_name: format!("{full_name}-probe").into(),
+            full_name: full_name.into(),
             ..self
         }
     }

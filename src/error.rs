@@ -18,12 +18,14 @@ pub enum Error {
     Store(#[source] store::Error),
 
     /// A value could not be written as JSON, or is not of the type it is read as.
-    #[error("session value {key:?} cannot be converted")]
+    ///
+    /// What serde says of it is not kept: it quotes the value, which may be private.
+    #[error("session value {key:?} cannot be converted to or from {type_name}")]
     Value {
         /// The key of the value.
         key: String,
-        /// What the conversion failed on.
-        source: serde_json::Error,
+        /// The Rust type.
+        type_name: &'static str,
     },
 
     /// A value, a key or the whole session is too large. Nothing was stored.
@@ -66,10 +68,10 @@ impl Error {
         }
     }
 
-    pub(crate) fn value(key: &str, source: serde_json::Error) -> Self {
+    pub(crate) fn value<T: ?Sized>(key: &str) -> Self {
         Self::Value {
             key: key.to_owned(),
-            source,
+            type_name: std::any::type_name::<T>(),
         }
     }
 

@@ -8,7 +8,7 @@ use axum_core::{
 };
 use http::request::Parts;
 
-use crate::{Error, Result, Session, SessionHandle};
+use crate::{Error, Result, Session, SessionHandle, observe};
 
 impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
@@ -75,6 +75,11 @@ impl IntoResponse for Error {
 }
 
 async fn load<M: 'static>(parts: &Parts) -> Result<Session> {
-    let handle = parts.extensions.get::<SessionHandle<M>>();
-    handle.ok_or(Error::LayerMissing)?.load().await
+    match parts.extensions.get::<SessionHandle<M>>() {
+        Some(handle) => handle.load().await,
+        None => {
+            observe::layer_missing();
+            Err(Error::LayerMissing)
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use crate::{
-    cookie::{CookieConfig, CookieDomain, CookieName, CookiePath, SameSite},
+    cookie::{CookieConfig, CookieDomain, CookieName, CookiePath, MAX_AGE, SameSite},
     store::{Lifetime, Persistence, SessionStore},
 };
 
@@ -75,11 +75,12 @@ impl<M> SessionLayer<M> {
     }
 
     /// A persistent session ends when it was not used for this long, and so does its cookie.
-    /// 14 days by default. Browsers keep no cookie longer than 400 days.
+    /// 14 days by default, and at most 400 days, the longest that browsers keep a cookie.
     #[must_use]
     pub fn cookie_age(self, idle: Duration) -> Self {
         self.set(|config| {
             let absolute = config.persistent.absolute();
+            let idle = idle.min(MAX_AGE);
             config.persistent = Lifetime::new(Persistence::Persistent, idle, absolute);
         })
     }

@@ -25,6 +25,8 @@ pub(crate) async fn observed<T>(
         .increment(1);
     match &answer {
         Ok(_) => debug!(operation, outcome, session = %id, "session store"),
+        // Whoever meets one says what it means.
+        Err(store::Error::Corrupt { .. }) => {}
         Err(failure) => error!(
             operation,
             session = %id,
@@ -56,9 +58,17 @@ pub(crate) fn done<T>(_: &T) -> &'static str {
 }
 
 /// A record could not be read, and counts as no session.
-pub(crate) fn corrupt(id: SessionId) {
+pub(crate) fn corrupt(failure: &store::Error) {
     metrics::counter!("cloakroom_corrupt_total").increment(1);
-    error!(session = %id, "session is unreadable and treated as none");
+    error!(
+        error = failure as &dyn std::error::Error,
+        "unreadable session treated as none"
+    );
+}
+
+/// A handler asks for a session that no layer provides.
+pub(crate) fn layer_missing() {
+    error!("{}", crate::Error::LayerMissing);
 }
 
 /// Changes were made after the response had left and never committed (M20).

@@ -64,6 +64,7 @@ pub enum Committed {
 
 /// One of the owner's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionInfo {
     /// The session.
     pub id: SessionId,

@@ -14,7 +14,8 @@ use tracing::Instrument;
 
 use crate::{
     Error, Result,
-    layer::headers::Additions,
+    layer::headers::{Additions, replaced},
+    observe,
     session::{Shared, finish},
 };
 
@@ -26,6 +27,15 @@ pin_project! {
         // None where an outer layer of the same cookie name does the work.
         shared: Option<Arc<Shared>>,
         finishing: Option<Finishing<B>>,
+    }
+
+    impl<F, B> PinnedDrop for ResponseFuture<F, B> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let (Some(shared), None) = (this.shared, this.finishing) {
+                shared.abandon_unless_sent();
+            }
+        }
     }
 }
 
@@ -83,8 +93,11 @@ where
             .expect("polled once more after it was ready");
         let (response, additions) = match outcome {
             Ok((Ok(()), additions)) => (response, additions),
-            Ok((Err(failure), additions)) => (replaced(failure.status()), additions),
-            Err(_panicked) => (replaced(StatusCode::INTERNAL_SERVER_ERROR), shared.seal()),
+            Ok((Err(failure), additions)) => (replaced(response, failure.status()), additions),
+            Err(_panicked) => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                (replaced(response, status), shared.seal())
+            }
         };
         Poll::Ready(Ok(completed(shared, response, additions)))
     }
@@ -98,8 +111,10 @@ async fn finished(shared: Arc<Shared>) -> (Result<()>, Additions) {
         (finished, shared.seal())
     };
     timeout(DEADLINE, finishing).await.unwrap_or_else(|late| {
-        let late = crate::store::Error::unavailable(late);
-        (Err(Error::Store(late)), shared.seal())
+        let late = Error::Store(crate::store::Error::unavailable(late));
+        observe::failed_commit(&late);
+        shared.state().discard();
+        (Err(late), shared.seal())
     })
 }
 
@@ -109,16 +124,10 @@ fn completed<B: Default>(
     additions: Additions,
 ) -> Response<B> {
     let mut response = match shared.state().doomed {
-        true => replaced(Error::degraded().status()),
+        true => replaced(response, Error::degraded().status()),
         false => response,
     };
-    additions.add_to(response.headers_mut(), &shared.config);
-    response
-}
-
-fn replaced<B: Default>(status: StatusCode) -> Response<B> {
-    let mut response = Response::new(B::default());
-    *response.status_mut() = status;
+    additions.add_to(&mut response, &shared.config);
     response
 }
 
@@ -143,9 +152,18 @@ impl Shared {
         Additions::of(&state, &self.config)
     }
 
-    /// The inner service has failed: nothing is stored but what acted at once (M7).
+    fn abandon_unless_sent(&self) {
+        if !self.state().sent {
+            self.abandon();
+        }
+    }
+
+    /// No response will carry a cookie: the inner service has failed, or nobody waits for it.
+    /// Nothing is stored but what acted at once (M7), and no id changes any more (M20).
     fn abandon(&self) {
-        self.state().discard();
+        let mut state = self.state();
+        state.discard();
+        state.sent = true;
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{any::TypeId, fmt, marker::PhantomData, sync::Arc};
 
 use http::Extensions;
 
@@ -46,35 +46,39 @@ impl<M: 'static> SessionHandle<M> {
     /// Puts the handle where handlers find it, unless a layer of the same cookie name has been
     /// here before (M19).
     pub(super) fn enter(self, extensions: &mut Extensions) -> bool {
-        let name = self.shared.config.cookie.full_name();
-        let plain = extensions.get::<SessionHandle<()>>();
-        if plain.is_some_and(|outer| outer.shared.config.cookie.full_name() == name) {
+        let name = |handle: &SessionHandle<()>| handle.shared.config.cookie.full_name().to_owned();
+        let ours = self.shared.config.cookie.full_name();
+        let visible = extensions.get::<SessionHandle<()>>();
+        if visible.is_some_and(|outer| outer.shared.config.cookie.full_name() == ours)
+            || extensions
+                .get::<OtherNames>()
+                .is_some_and(|names| names.has(ours))
+        {
             return false;
         }
-        if std::any::TypeId::of::<M>() == std::any::TypeId::of::<()>() {
-            if extensions
-                .get::<MarkedNames>()
-                .is_some_and(|names| names.has(name))
-            {
-                return false;
-            }
-        } else {
-            let names = extensions.get_or_insert_default::<MarkedNames>();
-            if names.has(name) {
-                return false;
-            }
-            names.0.push(name.to_owned());
+        // The plain handle says its own name for as long as it is visible.
+        if TypeId::of::<M>() != TypeId::of::<()>() {
+            let ours = ours.to_owned();
+            extensions
+                .get_or_insert_default::<OtherNames>()
+                .0
+                .push(ours);
+        } else if let Some(hidden) = visible.map(name) {
+            extensions
+                .get_or_insert_default::<OtherNames>()
+                .0
+                .push(hidden);
         }
         extensions.insert(self);
         true
     }
 }
 
-/// The cookie names of the marked layers around a request.
+/// The cookie names of the layers around a request, but for that of the plain handle in it.
 #[derive(Clone, Default)]
-struct MarkedNames(Vec<String>);
+struct OtherNames(Vec<String>);
 
-impl MarkedNames {
+impl OtherNames {
     fn has(&self, name: &str) -> bool {
         self.0.iter().any(|known| known == name)
     }

@@ -1,5 +1,5 @@
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, GetAll, SET_COOKIE, VARY},
 };
 
@@ -38,14 +38,18 @@ impl Additions {
         }
     }
 
-    pub(crate) fn add_to(self, headers: &mut HeaderMap, config: &Config) {
-        if let Some(session) = self.session {
-            remove_cookie(headers, config.cookie.full_name());
-            headers.append(SET_COOKIE, session);
+    pub(crate) fn add_to<B>(self, response: &mut Response<B>, config: &Config) {
+        if self.session.is_some() {
+            remove_cookie(response.headers_mut(), config.cookie.full_name());
         }
-        if let Some(probe) = self.probe {
-            headers.append(SET_COOKIE, probe);
+        for cookie in [self.session, self.probe].into_iter().flatten() {
+            let ours = response
+                .extensions_mut()
+                .get_or_insert_default::<OurCookies>();
+            ours.0.push(cookie.clone());
+            response.headers_mut().append(SET_COOKIE, cookie);
         }
+        let headers = response.headers_mut();
         if self.vary {
             vary_on_cookie(headers);
         }
@@ -53,6 +57,26 @@ impl Additions {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
     }
+}
+
+/// The cookies that layers of ours have set on a response, so that who replaces it keeps them.
+#[derive(Clone, Default)]
+struct OurCookies(Vec<HeaderValue>);
+
+/// An empty response in place of another, with what layers inside this one have set (M7, M19).
+pub(crate) fn replaced<B: Default>(before: Response<B>, status: StatusCode) -> Response<B> {
+    let (mut before, _) = before.into_parts();
+    let mut response = Response::new(B::default());
+    *response.status_mut() = status;
+    if let Some(ours) = before.extensions.remove::<OurCookies>() {
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(CACHE_CONTROL, no_store);
+        for cookie in &ours.0 {
+            response.headers_mut().append(SET_COOKIE, cookie.clone());
+        }
+        response.extensions_mut().insert(ours);
+    }
+    response
 }
 
 /// A cookie of our name that the handler has set itself makes way for ours (M12).

@@ -72,7 +72,6 @@ impl Session {
             tracing::warn!("remember() has no effect after the response is sent");
             return;
         }
-        state.version += 1;
         state.remember = Some(match persistent {
             true => Persistence::Persistent,
             false => Persistence::Browser,

@@ -22,15 +22,13 @@ pub(crate) async fn sign_in(shared: Arc<Shared>, owner: Owner) -> Result<()> {
     loop {
         was_stranger |= base.as_ref().is_some_and(stranger);
         let token = SessionToken::generate()?;
-        let kept = base.as_ref().map(|record| record.lifetime.persistence());
+        let same_visitor = base.as_ref().filter(|record| !stranger(record));
+        let kept = same_visitor.map(|record| record.lifetime.persistence());
         let persistence = wanted.or(kept).unwrap_or(shared.config.default_persistence);
         let next = Record {
             revision: base.as_ref().map_or(0, |record| record.revision),
             owner: Some(owner.clone()),
-            data: match &base {
-                Some(record) if !stranger(record) => record.data.clone(),
-                _ => Data::default(),
-            },
+            data: same_visitor.map_or_else(Data::default, |record| record.data.clone()),
             ..Record::new(token.id(), shared.config.lifetime(persistence))
         };
         let answer = match &base {
@@ -98,26 +96,47 @@ pub(crate) async fn rotate(shared: Arc<Shared>) -> Result<()> {
 
 /// Ends the session on the server and has the browser forget it.
 pub(crate) async fn end(shared: Arc<Shared>) -> Result<()> {
-    let id = {
+    let record = {
         let state = shared.state();
         state.check_loaded()?;
-        state.id()
+        state.record.clone()
     };
     // Where the browser sent several, another would be the session of the next request.
     let found = shared.found();
-    let mut ids: Vec<SessionId> = id.into_iter().collect();
-    ids.extend(
-        found
-            .tokens
-            .iter()
-            .map(SessionToken::id)
-            .filter(|other| Some(*other) != id),
-    );
-    for id in ids {
-        observed("end", id, observe::ended, shared.config.store.expire(id)).await?;
+    for id in found.tokens.iter().map(SessionToken::id) {
+        if record.as_ref().is_none_or(|record| record.id != id) {
+            expire(&shared, id).await?;
+        }
+    }
+    if let Some(record) = &record
+        && !expire(&shared, record.id).await?
+    {
+        end_what_was_rotated(&shared, record).await?;
     }
     shared.state().ended(found.session);
     Ok(())
+}
+
+/// Ends the session under the id that another request has given it meanwhile: it has the same
+/// owner and, to the millisecond, the same beginning.
+async fn end_what_was_rotated(shared: &Shared, record: &Record) -> Result<()> {
+    let (Some(owner), Some(stamp)) = (&record.owner, record.stamp) else {
+        return Ok(());
+    };
+    let call = shared.config.store.list(owner);
+    for found in observed("list", record.id, observe::done, call).await? {
+        if found
+            .stamp
+            .is_some_and(|found| found.created_at == stamp.created_at)
+        {
+            expire(shared, found.id).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn expire(shared: &Shared, id: SessionId) -> Result<bool> {
+    Ok(observed("end", id, observe::ended, shared.config.store.expire(id)).await?)
 }
 
 /// Ends all other sessions of the owner; says how many.

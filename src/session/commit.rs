@@ -1,5 +1,5 @@
 use crate::{
-    Committed, Result,
+    Committed, Error, Result,
     observe::{self, observed},
     session::shared::{Retry, Shared},
     store::Saved,
@@ -15,6 +15,9 @@ pub(crate) async fn commit(shared: &Shared) -> Result<Committed> {
 }
 
 async fn try_commit(shared: &Shared) -> Result<Committed> {
+    if shared.state().doomed {
+        return Err(Error::degraded());
+    }
     let begun = shared.state().begin_commit();
     let mut work = match begun {
         Ok(work) => work,
@@ -32,7 +35,7 @@ async fn try_commit(shared: &Shared) -> Result<Committed> {
         match shared.save(&next).await? {
             Saved::Stored(stamp) => {
                 let base = work.base.as_ref();
-                shared.state().stored(base, next.stored(stamp), token);
+                shared.state().committed(base, next.stored(stamp), token);
                 return Ok(Committed::Saved);
             }
             Saved::Gone => {
@@ -79,7 +82,8 @@ pub(crate) async fn finish(shared: &Shared) -> Result<()> {
     if let Err(failure) = &committed {
         observe::failed_commit(failure);
         shared.state().discard();
+        return committed;
     }
     touch(shared).await;
-    committed
+    Ok(())
 }

@@ -4,10 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error, KeyFor, Result, Session,
-    session::{
-        changes::{Changes, Update},
-        state::State,
-    },
+    session::{changes::Update, state::State},
     store::KEY_LIMIT,
 };
 
@@ -43,7 +40,7 @@ impl Session {
         let judge = |json: Option<&str>| parse(key, json);
         self.judged(key, judge, |state, value| {
             if value.is_some() {
-                state.change(|changes| changes.remove(key));
+                state.changes.remove(key);
             }
         })
     }
@@ -57,11 +54,11 @@ impl Session {
     /// [`Error::ResponseSent`] if this would begin a session and the response has left.
     pub fn insert<T: Serialize + ?Sized>(&self, key: impl KeyFor<T>, value: &T) -> Result<()> {
         let key = key.name();
-        let json = serde_json::to_string(value).map_err(|cause| Error::value(key, cause))?;
+        let json = serde_json::to_string(value).map_err(|_| Error::value::<T>(key))?;
         self.check_entry(key, &json)?;
         let mut state = self.shared.state();
         state.check_writable()?;
-        state.change(|changes| changes.set(key, json));
+        state.changes.set(key, json);
         Ok(())
     }
 
@@ -93,13 +90,13 @@ impl Session {
         let f = Arc::new(f);
         let judge = |before: Option<&str>| {
             let value = f(parse(key, before)?);
-            let json = serde_json::to_string(&value).map_err(|cause| Error::value(key, cause))?;
+            let json = serde_json::to_string(&value).map_err(|_| Error::value::<T>(key))?;
             self.check_entry(key, &json)?;
             Ok((value, json))
         };
         let (value, _) = self.judged(key, judge, |state, (_, json)| {
             let again = rerun(key, Arc::clone(&f));
-            state.change(|changes| changes.update(key, again, json.clone()));
+            state.changes.update(key, again, json.clone());
         })?;
         Ok(value)
     }
@@ -110,7 +107,7 @@ impl Session {
     pub fn remove(&self, key: &str) {
         let mut state = self.shared.state();
         state.doomed |= state.degraded;
-        state.change(|changes| changes.remove(key));
+        state.changes.remove(key);
     }
 
     /// Removes all entries. The id, the owner and the lifetime stay.
@@ -119,7 +116,7 @@ impl Session {
     pub fn clear(&self) {
         let mut state = self.shared.state();
         state.doomed |= state.degraded;
-        state.change(Changes::clear);
+        state.changes.clear();
     }
 
     /// The keys of all entries, in order.
@@ -135,8 +132,8 @@ impl Session {
     }
 
     /// Looks at a value without the lock, since the application's code does the looking, and
-    /// changes it by what was found; again if another handle on this session has changed
-    /// something meanwhile.
+    /// changes it by what was found; again if another handle on this session has given it
+    /// another value meanwhile.
     fn judged<T>(
         &self,
         key: &str,
@@ -144,14 +141,14 @@ impl Session {
         change: impl Fn(&mut State, &T),
     ) -> Result<T> {
         loop {
-            let (json, version) = {
+            let before = {
                 let state = self.shared.state();
                 state.check_writable()?;
-                (state.json(key).map(str::to_owned), state.version)
+                state.json(key).map(str::to_owned)
             };
-            let found = judge(json.as_deref())?;
+            let found = judge(before.as_deref())?;
             let mut state = self.shared.state();
-            if state.version == version {
+            if state.json(key) == before.as_deref() {
                 change(&mut state, &found);
                 return Ok(found);
             }
@@ -176,7 +173,7 @@ impl Session {
 fn parse<T: DeserializeOwned>(key: &str, json: Option<&str>) -> Result<Option<T>> {
     json.map(serde_json::from_str)
         .transpose()
-        .map_err(|cause| Error::value(key, cause))
+        .map_err(|_| Error::value::<T>(key))
 }
 
 /// The update as it is applied to another value than this request has seen.
@@ -187,6 +184,6 @@ fn rerun<T: Serialize + DeserializeOwned>(
     let key = key.to_owned();
     Arc::new(move |json| {
         let value = f(parse(&key, json)?);
-        serde_json::to_string(&value).map_err(|cause| Error::value(&key, cause))
+        serde_json::to_string(&value).map_err(|_| Error::value::<T>(&key))
     })
 }

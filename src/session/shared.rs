@@ -1,4 +1,10 @@
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use http::HeaderValue;
 use parking_lot::{Mutex, MutexGuard};
@@ -79,7 +85,7 @@ impl Shared {
             match self.load_record(token.id()).await {
                 Ok(Some(record)) => return Ok(Some((token, record))),
                 Ok(None) => {}
-                Err(store::Error::Corrupt { id, .. }) => observe::corrupt(id),
+                Err(failure @ store::Error::Corrupt { .. }) => observe::corrupt(&failure),
                 Err(failure) => return Err(failure),
             }
         }
@@ -127,9 +133,19 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let gate = Arc::clone(&shared.gate).lock_owned().await;
+    let mut turn = Box::pin(Arc::clone(&shared.gate).lock_owned());
+    // The place in the queue is taken here, so that a response that ends now waits for it. The
+    // waiting is the task's, so that an act which nobody polls any more holds up no other.
+    let at_once = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
     let act = act(Arc::clone(shared));
+    let shared = Arc::clone(shared);
     let to_its_end = async move {
+        let gate = match at_once {
+            Poll::Ready(gate) => gate,
+            Poll::Pending => turn.await,
+        };
+        // No commit is under way behind the gate: what is still in flight is of one that panicked.
+        shared.state().restore();
         let answer = act.await;
         drop(gate);
         answer

@@ -34,8 +34,6 @@ pub(crate) struct State {
     pub(crate) probe: bool,
     /// The response head has left (M20).
     pub(crate) sent: bool,
-    /// Counts changes, to notice those of other handles on the same session.
-    pub(crate) version: u64,
 }
 
 /// Which cookie of ours the response gets (M12).
@@ -107,11 +105,6 @@ impl State {
         Ok(record.and_then(|record| Some((record.id, record.owner.clone()?))))
     }
 
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Changes)) {
-        self.version += 1;
-        change(&mut self.changes);
-    }
-
     pub(crate) fn lifetime(&self) -> Option<Lifetime> {
         self.record.as_ref().map(|record| record.lifetime)
     }
@@ -160,6 +153,17 @@ impl State {
         self.record = newest;
     }
 
+    /// The changes in flight were stored.
+    pub(crate) fn committed(
+        &mut self,
+        before: Option<&Record>,
+        record: Record,
+        token: Option<SessionToken>,
+    ) {
+        self.in_flight = None;
+        self.stored(before, record, token);
+    }
+
     /// A record was stored in place of `before`, under a token if the id is new.
     pub(crate) fn stored(
         &mut self,
@@ -173,7 +177,6 @@ impl State {
         if token.is_some() {
             self.token = token;
         }
-        self.in_flight = None;
         self.remember = self
             .remember
             .filter(|wanted| *wanted != record.lifetime.persistence());
@@ -206,7 +209,6 @@ impl State {
 
     /// Drops what is not stored.
     pub(crate) fn discard(&mut self) {
-        self.version += 1;
         self.changes = Changes::default();
         self.in_flight = None;
         self.remember = None;
@@ -221,7 +223,10 @@ impl State {
             .lifetime
             .expires_at(stamp.created_at.into(), stamp.now());
         let gain = touched.since(stamp.expires_at.into());
-        (!gain.is_zero() && gain * 20 >= record.lifetime.idle()).then_some(record)
+        let pays = gain * 20 >= record.lifetime.idle();
+        // What was saved after a response could not renew the cookie; the next request does.
+        let renews = || passes_renewal(record.lifetime, stamp.expires_at.into(), touched);
+        (!gain.is_zero() && (pays || renews())).then_some(record)
     }
 
     pub(crate) fn touched(&mut self, stamp: Stamp) {
@@ -281,20 +286,25 @@ fn switched(record: &Record, wanted: Option<Persistence>, config: &Config) -> Li
 
 /// Whether the browser has to be told of this change of its session (M10).
 ///
-/// A persistent cookie is sent again whenever the deadline passes a multiple of 1/20 of the idle
-/// timeout. A move by 1/20 always does; small moves, as of a session that is saved with every
+/// A persistent cookie is sent again whenever the deadline passes a multiple of 1/20 of its age. A move by 1/20 always does; small moves, as of a session that is saved with every
 /// request, do at the same rate, so that the cookie of a session in use never runs out.
 fn renews_cookie(before: &Record, after: &Record) -> bool {
     let persistence = after.lifetime.persistence();
     if before.id != after.id || before.lifetime.persistence() != persistence {
         return true;
     }
-    let step = (after.lifetime.idle().as_millis() / 20)
-        .max(1)
-        .cast_signed();
-    let multiple = |record: &Record| {
-        let expires_at = Timestamp::from(record.stamp?.expires_at);
-        Some(i128::from(expires_at.as_millis()).div_euclid(step))
-    };
-    persistence == Persistence::Persistent && multiple(before) != multiple(after)
+    let deadline = |record: &Record| record.stamp.map(|stamp| Timestamp::from(stamp.expires_at));
+    match (deadline(before), deadline(after)) {
+        (Some(before), Some(now)) => passes_renewal(after.lifetime, before, now),
+        _ => false,
+    }
+}
+
+/// Whether a multiple of 1/20 of the cookie's age is between two deadlines.
+fn passes_renewal(lifetime: Lifetime, before: Timestamp, after: Timestamp) -> bool {
+    let step = i64::try_from(lifetime.idle().as_millis() / 20)
+        .unwrap_or(i64::MAX)
+        .max(1);
+    lifetime.persistence() == Persistence::Persistent
+        && before.as_millis().div_euclid(step) != after.as_millis().div_euclid(step)
 }

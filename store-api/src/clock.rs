@@ -223,8 +223,11 @@ impl StoreClock {
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
+        // In this order: a thread held up in between puts the clock behind for one answer, not
+        // ahead for ever.
+        let wall = self.source.wall().0;
         let passed = (Timestamp(0) + self.source.monotonic()).0;
-        let ahead = self.source.wall().0.saturating_sub(passed);
+        let ahead = wall.saturating_sub(passed);
         let most = self.ahead.load(Relaxed);
         // Written only when the wall clock gained on the monotonic one: loads stay uncontended.
         let most = if ahead > most {
@@ -238,6 +241,8 @@ impl StoreClock {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]
@@ -283,5 +288,42 @@ mod tests {
                 assert_eq!(Timestamp::from(instant), Timestamp(millis));
             }
         }
+    }
+
+    /// The thread is held up between the two readings, as by SIGSTOP or a moved machine.
+    #[derive(Debug)]
+    struct HeldUp(ManualClock, AtomicBool);
+
+    impl HeldUp {
+        fn hold_up(&self) {
+            if self.1.swap(false, Relaxed) {
+                self.0.advance(Duration::from_secs(30));
+            }
+        }
+    }
+
+    impl Clock for HeldUp {
+        fn wall(&self) -> Timestamp {
+            let shown = self.0.wall();
+            self.hold_up();
+            shown
+        }
+
+        fn monotonic(&self) -> Duration {
+            let shown = self.0.monotonic();
+            self.hold_up();
+            shown
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_held_up_does_not_put_the_clock_ahead() {
+        let source = ManualClock::new();
+        let held_up = HeldUp(source.clone(), AtomicBool::new(true));
+        let clock = StoreClock::new(Arc::new(held_up));
+        let first = clock.now();
+        assert!(first <= source.wall());
+        source.advance(Duration::from_secs(100));
+        assert_eq!(clock.now(), source.wall());
     }
 }

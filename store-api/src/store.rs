@@ -7,9 +7,10 @@ use crate::{Record, Result, SessionId, Stamp};
 
 /// Keeps sessions.
 ///
-/// What follows is a contract: each sentence is checked by a function of the
-/// [conformance kit](crate::conformance) that carries its letter. A store has no optional
-/// capabilities; it conforms or it does not.
+/// What follows is a contract: the [conformance kit](crate::conformance) has a function for each
+/// sentence, which carries its letter. What only a store itself can show, its durability (S5,
+/// T3), its deadlines (A3) and its costs (O4, W4), its own tests and benchmarks show. A store has
+/// no optional capabilities; it conforms or it does not.
 ///
 /// # Liveness
 ///

@@ -216,3 +216,35 @@ async fn the_layer_sets_the_timeouts() {
         .unwrap();
     assert!(matches!(saved, cloakroom::store::Saved::Stored(_)));
 }
+
+/// M9: becoming browser-length never makes a session older than it might have become before.
+#[tokio::test]
+async fn becoming_browser_length_extends_no_session() {
+    let store = Spy::new();
+    let layer = SessionLayer::new(store.clone()).persistent_absolute(60 * MINUTE);
+    let mut browser = Server::with(layer).await.browser();
+    browser.post("/set/a/1").await;
+    browser.post("/remember/true").await;
+    browser.post("/remember/false").await;
+    assert_eq!(
+        store.record(&browser).await.lifetime.absolute(),
+        60 * MINUTE
+    );
+}
+
+/// M6: a rotation keeps the age, and with it the absolute timeout.
+#[tokio::test]
+async fn a_rotation_keeps_the_absolute_timeout() {
+    let store = Spy::new();
+    let mut browser = Server::with(SessionLayer::new(store.clone()))
+        .await
+        .browser();
+    browser.post("/set/a/1").await;
+    let before = store.record(&browser).await.stamp.unwrap().created_at;
+    store.clock.advance(20 * MINUTE);
+    browser.post("/rotate").await;
+    assert_eq!(
+        store.record(&browser).await.stamp.unwrap().created_at,
+        before
+    );
+}

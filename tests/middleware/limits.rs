@@ -49,6 +49,23 @@ async fn a_large_record_is_refused_at_commit() {
     assert!(browser.post("/insert").await.cookie(COOKIE).is_some());
 }
 
+/// M16: acts check the size too, where a limit has become lower than a session is large.
+#[tokio::test]
+async fn a_record_over_a_lowered_limit_is_not_rotated() {
+    let store = Spy::new();
+    let mut browser = Server::with(SessionLayer::new(store.clone()))
+        .await
+        .browser();
+    browser.post(&format!("/set/a/{}", "x".repeat(2_000))).await;
+    let lowered = SessionLayer::new(store.clone()).record_limit(1_000);
+    let mut later = Server::with(lowered).await.browser();
+    later.cookies = browser.cookies.clone();
+    for path in ["/rotate", "/sign-in/ann"] {
+        assert_eq!(later.post(path).await.status, 500, "{path}");
+    }
+    assert_eq!(browser.get("/get/a").await.body.len(), 2_000);
+}
+
 /// M16: more entries than a record can have are a 500, and nothing is stored.
 #[tokio::test]
 async fn too_many_entries_are_refused_at_commit() {

@@ -3,6 +3,7 @@
 mod acts;
 mod after_response;
 mod cookies;
+mod interleavings;
 mod lazy;
 mod lifetimes;
 mod limits;

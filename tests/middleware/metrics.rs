@@ -1,16 +1,10 @@
-use std::{
-    collections::BTreeSet,
-    io::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::routing::get;
 use cloakroom::{Session, SessionLayer};
 use metrics_util::debugging::DebuggingRecorder;
-use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{MINUTE, Server, Spy, routes};
+use crate::support::{Log, MINUTE, Server, Spy, routes};
 
 /// M17: every kind of store call is counted and timed, and logged by session id; no token is
 /// in any line, at the most talkative level.
@@ -22,12 +16,7 @@ async fn calls_are_counted_and_logged_without_tokens() {
         .install()
         .expect("this test has a process of its own under nextest");
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter("trace")
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    tracing::subscriber::set_global_default(log.subscriber("trace")).unwrap();
 
     let store = Spy::new();
     let late = async |session: Session| {
@@ -61,6 +50,9 @@ async fn calls_are_counted_and_logged_without_tokens() {
     store.fail(true);
     browser.get("/get/a").await;
     store.fail(false);
+    store.spoil(true);
+    browser.get("/get/a").await;
+    store.spoil(false);
     let gone = browser.clone();
     browser.post("/end").await;
     gone.clone().get("/get/a").await;
@@ -87,6 +79,7 @@ async fn calls_are_counted_and_logged_without_tokens() {
         "cloakroom_store_total end_others done",
         "cloakroom_store_seconds load",
         "cloakroom_changes_dropped_total ",
+        "cloakroom_corrupt_total ",
     ] {
         assert!(counted.contains(expected), "{expected:?} in {counted:#?}");
     }
@@ -104,31 +97,4 @@ async fn calls_are_counted_and_logged_without_tokens() {
         tokens.len()
     );
     assert_eq!(found, 0);
-}
-
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }

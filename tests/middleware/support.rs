@@ -1,6 +1,7 @@
 //! A server, a browser and a store that can be watched and made to fail.
 
 mod http;
+mod log;
 mod spy;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use cloakroom::{Result, Session};
 
 pub(crate) use self::{
     http::{Browser, Server},
+    log::Log,
     spy::Spy,
 };
 
