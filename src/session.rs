@@ -5,6 +5,7 @@ mod acts;
 mod changes;
 mod commit;
 mod entries;
+mod expiry;
 mod shared;
 mod state;
 

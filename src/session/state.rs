@@ -3,8 +3,11 @@ use std::mem;
 use crate::{
     Committed, Error, Result,
     layer::Config,
-    session::changes::Changes,
-    store::{Lifetime, Owner, Persistence, Record, SessionId, SessionToken, Stamp, Timestamp},
+    session::{
+        changes::Changes,
+        expiry::{renews_cookie, switched, touch_pays},
+    },
+    store::{Lifetime, Owner, Persistence, Record, SessionId, SessionToken, Stamp},
 };
 
 /// What one request knows of its session. Nothing here waits.
@@ -214,19 +217,10 @@ impl State {
         self.remember = None;
     }
 
-    /// The session to touch at the end of the request, if it pays (M8): the deadline would
-    /// move by at least 1/20 of the idle timeout.
+    /// The session to touch at the end of the request, if it pays (M8).
     pub(crate) fn touch_due(&self) -> Option<&Record> {
         let record = self.record.as_ref().filter(|_| !self.saved && !self.sent)?;
-        let stamp = record.stamp?;
-        let touched = record
-            .lifetime
-            .expires_at(stamp.created_at.into(), stamp.now());
-        let gain = touched.since(stamp.expires_at.into());
-        let pays = gain * 20 >= record.lifetime.idle();
-        // What was saved after a response could not renew the cookie; the next request does.
-        let renews = || passes_renewal(record.lifetime, stamp.expires_at.into(), touched);
-        (!gain.is_zero() && (pays || renews())).then_some(record)
+        touch_pays(record).then_some(record)
     }
 
     pub(crate) fn touched(&mut self, stamp: Stamp) {
@@ -262,49 +256,4 @@ impl Work {
         let same = next.data == base.data && next.lifetime == base.lifetime;
         Ok((!same).then_some((next, None)))
     }
-}
-
-/// The record's lifetime once it has the persistence that was asked for (M9).
-///
-/// A session that becomes browser-length may get as old as it is and a browser-length session
-/// more, so that the switch signs out nobody, but no older than it might have before.
-fn switched(record: &Record, wanted: Option<Persistence>, config: &Config) -> Lifetime {
-    let current = record.lifetime;
-    let Some(wanted) = wanted.filter(|wanted| *wanted != current.persistence()) else {
-        return current;
-    };
-    let new = config.lifetime(wanted);
-    match (wanted, record.stamp) {
-        (Persistence::Browser, Some(stamp)) => {
-            let age = stamp.now().since(stamp.created_at.into());
-            let absolute = current.absolute().min(age + new.absolute());
-            Lifetime::new(wanted, new.idle(), absolute)
-        }
-        _ => new,
-    }
-}
-
-/// Whether the browser has to be told of this change of its session (M10).
-///
-/// A persistent cookie is sent again whenever the deadline passes a multiple of 1/20 of its age. A move by 1/20 always does; small moves, as of a session that is saved with every
-/// request, do at the same rate, so that the cookie of a session in use never runs out.
-fn renews_cookie(before: &Record, after: &Record) -> bool {
-    let persistence = after.lifetime.persistence();
-    if before.id != after.id || before.lifetime.persistence() != persistence {
-        return true;
-    }
-    let deadline = |record: &Record| record.stamp.map(|stamp| Timestamp::from(stamp.expires_at));
-    match (deadline(before), deadline(after)) {
-        (Some(before), Some(now)) => passes_renewal(after.lifetime, before, now),
-        _ => false,
-    }
-}
-
-/// Whether a multiple of 1/20 of the cookie's age is between two deadlines.
-fn passes_renewal(lifetime: Lifetime, before: Timestamp, after: Timestamp) -> bool {
-    let step = i64::try_from(lifetime.idle().as_millis() / 20)
-        .unwrap_or(i64::MAX)
-        .max(1);
-    lifetime.persistence() == Persistence::Persistent
-        && before.as_millis().div_euclid(step) != after.as_millis().div_euclid(step)
 }
