@@ -42,8 +42,9 @@ pub(super) fn switched(record: &Record, wanted: Option<Persistence>, config: &Co
 
 /// Whether the browser has to be told of this change of its session (M10).
 ///
-/// A persistent cookie is sent again whenever the deadline passes a multiple of 1/20 of its age. A move by 1/20 always does; small moves, as of a session that is saved with every
-/// request, do at the same rate, so that the cookie of a session in use never runs out.
+/// A persistent cookie is sent again whenever the deadline passes a multiple of 1/20 of its age.
+/// A move by 1/20 always does; small moves, as of a session that is saved with every request, do
+/// at the same rate, so that the cookie of a session in use never runs out.
 pub(super) fn renews_cookie(before: &Record, after: &Record) -> bool {
     let persistence = after.lifetime.persistence();
     if before.id != after.id || before.lifetime.persistence() != persistence {
