@@ -20,7 +20,8 @@ pub struct PostgresStoreBuilder {
 impl PostgresStoreBuilder {
     pub(crate) fn new(url: &str) -> Self {
         let options = url.parse::<PgConnectOptions>().ok();
-        Self::of(options.map(|options| Source::Server(options.disable_statement_logging())))
+        let options = options.map(|options| Box::new(options.disable_statement_logging()));
+        Self::of(options.map(Source::Server))
     }
 
     fn of(source: Option<Source>) -> Self {
@@ -49,9 +50,10 @@ impl PostgresStoreBuilder {
     }
 
     /// How long a call waits before it fails as
-    /// [`Unavailable`](cloakroom_store_api::Error::Unavailable); 5 s by default.
-    pub const fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    /// [`Unavailable`](cloakroom_store_api::Error::Unavailable); 5 s by default, and
+    /// at most a day.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline.min(DEADLINE_LIMIT);
         self
     }
 
@@ -68,6 +70,9 @@ impl PostgresStoreBuilder {
         Ok(store)
     }
 }
+
+/// What can be added to any instant.
+const DEADLINE_LIMIT: Duration = Duration::from_hours(24);
 
 impl From<PgPool> for PostgresStoreBuilder {
     /// Settings for a store that takes its connections from a pool; see [`PostgresStore::new`].

@@ -24,7 +24,7 @@ pub(crate) struct Connections {
 /// Where connections come from.
 #[derive(Clone)]
 pub(crate) enum Source {
-    Server(PgConnectOptions),
+    Server(Box<PgConnectOptions>),
     Pool(PgPool),
 }
 
