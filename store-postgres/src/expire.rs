@@ -17,7 +17,7 @@ pub(crate) fn sql(table: &TableName) -> String {
     let held = sql::held(table, "update");
     format!(
         "with asked as materialized (
-            select a.* from unnest($1::uuid[]) a(id),
+            select a.* from unnest((select $1::uuid[])) a(id),
                 (select set_config('lock_timeout', $2, true)) brief
             order by a.id
         ), {held}, {MOMENT}, ended as (

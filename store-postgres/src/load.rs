@@ -16,7 +16,8 @@ pub(crate) struct Load(pub(crate) SessionId);
 pub(crate) fn sql(table: &TableName) -> String {
     format!(
         "select s.id, s.revision, s.created_at, s.expires_at, statement_timestamp(), s.payload
-        from {table} s where s.id = any($1) and s.expires_at > statement_timestamp()"
+        from {table} s where s.id = any((select $1::uuid[])::uuid[])
+            and s.expires_at > statement_timestamp()"
     )
 }
 

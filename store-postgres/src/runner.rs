@@ -45,15 +45,12 @@ async fn run<C: Call>(shared: Arc<Shared>) {
         lane,
         has_ended: false,
     };
-    loop {
+    while let Some(batch) = lane.next() {
+        let batch = batch.into_iter().map(|asked| Held::new(&shared, asked));
+        deliver(&shared, batch.collect()).await;
         // Callers that were answered just now are about to ask again. They are let run first,
         // and share the next statement.
         yield_now().await;
-        let Some(batch) = lane.next() else {
-            break;
-        };
-        let batch = batch.into_iter().map(|asked| Held::new(&shared, asked));
-        deliver(&shared, batch.collect()).await;
     }
     running.has_ended = true;
 }

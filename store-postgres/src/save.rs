@@ -54,7 +54,7 @@ pub(crate) fn create_sql(table: &TableName) -> String {
     );
     format!(
         "with asked as materialized (
-            select a.* from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::smallint[],
+            select a.* from unnest((select $1::uuid[]), $2::bigint[], $3::bigint[], $4::smallint[],
                 $5::text[], $6::bytea[]) a(id, idle_ms, absolute_ms, persistence, owner, payload),
                 (select set_config('lock_timeout', $7, true)) brief
             order by a.id
@@ -134,7 +134,7 @@ pub(crate) fn sql(table: &TableName) -> String {
     let hour = sql::hour("d.deadline");
     format!(
         "with asked as materialized (
-            select a.* from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::smallint[],
+            select a.* from unnest((select $1::uuid[]), $2::bigint[], $3::bigint[], $4::smallint[],
                 $5::text[], $6::bytea[], $7::bigint[])
                 a(id, idle_ms, absolute_ms, persistence, owner, payload, revision),
                 (select set_config('lock_timeout', $8, true)) brief

@@ -22,7 +22,7 @@ pub(crate) fn sql(table: &TableName) -> String {
     let hour = sql::hour("d.deadline");
     format!(
         "with asked as materialized (
-            select a.* from unnest($1::uuid[], $2::bigint[]) a(id, revision),
+            select a.* from unnest((select $1::uuid[]), $2::bigint[]) a(id, revision),
                 (select set_config('lock_timeout', $3, true),
                     set_config('synchronous_commit', 'off', true)) brief
             order by a.id
