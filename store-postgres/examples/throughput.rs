@@ -1,0 +1,233 @@
+//! Measures the store: `scripts/with-servers cargo run --release -p cloakroom-store-postgres
+//! --example throughput`.
+//!
+//! Loads and durable saves at 1, 16 and 64 callers, beside plain sqlx with one statement for
+//! each call and a pool of 16 connections. Both are measured in turn; what is shown are medians
+//! of calls a second.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    future::Future,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use cloakroom_store_api::{Data, Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
+use cloakroom_store_postgres::{PostgresStore, TableName};
+use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgPoolOptions};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const SESSIONS: usize = 10_000;
+const ROUNDS: usize = 7;
+const TIME: Duration = Duration::from_millis(700);
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let url = std::env::var("CLOAKROOM_TEST_POSTGRES_URL")
+        .map_err(|_| "CLOAKROOM_TEST_POSTGRES_URL is not set; scripts/with-servers sets it")?;
+    let table: TableName = format!("throughput_{:016x}", fastrand::u64(..)).parse()?;
+    let store = PostgresStore::builder(&url)
+        .table(table.clone())
+        .connect()
+        .await?;
+    store.migrate().await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(16)
+        .min_connections(16)
+        .test_before_acquire(false)
+        .connect(&url)
+        .await?;
+    let plain = Plain::new(&pool, &table);
+    let records = create(&store).await?;
+    sqlx::query(AssertSqlSafe(format!("vacuum analyze {table}")))
+        .execute(&pool)
+        .await?;
+
+    for callers in [1, 16, 64] {
+        let records = &records[..];
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(rate(callers, |caller| loads(store.clone(), ids(records, caller))).await?);
+            theirs.push(rate(callers, |caller| plain.clone().loads(ids(records, caller))).await?);
+        }
+        show("loads", callers, ours, theirs);
+    }
+    for callers in [1, 16, 64] {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(rate(callers, |_| saves(store.clone())).await?);
+            theirs.push(rate(callers, |_| plain.clone().saves(store.clone())).await?);
+        }
+        show("saves", callers, ours, theirs);
+    }
+    sqlx::raw_sql(AssertSqlSafe(format!("drop table {table}")))
+        .execute(&pool)
+        .await?;
+    Ok(())
+}
+
+/// One statement for each call, as simple as can be: no revision is compared.
+#[derive(Clone)]
+struct Plain {
+    pool: PgPool,
+    load: String,
+    save: String,
+}
+
+impl Plain {
+    fn new(pool: &PgPool, table: &TableName) -> Self {
+        Self {
+            pool: pool.clone(),
+            load: format!(
+                "select revision, created_at, expires_at, statement_timestamp(), payload
+                from {table} where id = encode($1, 'hex')::uuid and expires_at > statement_timestamp()"
+            ),
+            save: format!(
+                "update {table} set revision = revision + 1, payload = $2,
+                expires_at = statement_timestamp() + idle_ms * interval '1 millisecond'
+                where id = encode($1, 'hex')::uuid and expires_at > statement_timestamp()"
+            ),
+        }
+    }
+
+    async fn loads(self, ids: Vec<SessionId>) -> Outcome<u32> {
+        let Self { pool, load, .. } = self;
+        until_time_is_up(ids, move |id| {
+            let (pool, load) = (pool.clone(), load.clone());
+            async move {
+                let row = sqlx::query(AssertSqlSafe(load))
+                    .bind(&id.as_bytes()[..])
+                    .fetch_one(&pool)
+                    .await?;
+                black_box(row.try_get::<Vec<u8>, _>(4)?);
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn saves(self, store: PostgresStore) -> Outcome<u32> {
+        let Self { pool, save, .. } = self;
+        let record = record()?;
+        let _ = store.save(&record).await?;
+        until_time_is_up(vec![record.id], move |id| {
+            let (pool, save, payload) = (pool.clone(), save.clone(), record.encode());
+            async move {
+                let done = sqlx::query(AssertSqlSafe(save))
+                    .bind(&id.as_bytes()[..])
+                    .bind(payload?)
+                    .execute(&pool)
+                    .await?;
+                (done.rows_affected() == 1)
+                    .then_some(())
+                    .ok_or_else(|| "refused".into())
+            }
+        })
+        .await
+    }
+}
+
+async fn loads(store: PostgresStore, ids: Vec<SessionId>) -> Outcome<u32> {
+    until_time_is_up(ids, move |id| {
+        let store = store.clone();
+        async move {
+            black_box(store.load(id).await?.ok_or("not found")?);
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Each caller creates a session and saves it again and again.
+async fn saves(store: PostgresStore) -> Outcome<u32> {
+    let mut record = record()?;
+    let (started, mut done) = (Instant::now(), 0);
+    while started.elapsed() < TIME {
+        let Saved::Stored(stamp) = store.save(&record).await? else {
+            return Err("refused".into());
+        };
+        record = record.stored(stamp);
+        done += 1;
+    }
+    Ok(done)
+}
+
+async fn until_time_is_up<F: Future<Output = Outcome<()>>>(
+    ids: Vec<SessionId>,
+    act: impl Fn(SessionId) -> F,
+) -> Outcome<u32> {
+    let (started, mut done) = (Instant::now(), 0);
+    for id in ids.iter().cycle() {
+        if started.elapsed() >= TIME {
+            break;
+        }
+        act(*id).await?;
+        done += 1;
+    }
+    Ok(done)
+}
+
+/// What all callers together do in a second.
+async fn rate<F: Future<Output = Outcome<u32>> + Send + 'static>(
+    callers: usize,
+    call: impl Fn(usize) -> F,
+) -> Outcome<f64> {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| tokio::spawn(call(caller)))
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await??;
+    }
+    Ok(f64::from(done) / started.elapsed().as_secs_f64())
+}
+
+fn show(what: &str, callers: usize, ours: Vec<f64>, theirs: Vec<f64>) {
+    let (ours, theirs) = (median(ours), median(theirs));
+    println!(
+        "{what} at {callers:>2} callers: {ours:>8.0}/s, one statement each: {theirs:>8.0}/s, ratio {:.2}",
+        ours / theirs
+    );
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+async fn create(store: &PostgresStore) -> Outcome<Vec<Record>> {
+    let tasks: Vec<_> = (0..SESSIONS)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let record = record()?;
+                let _ = store.save(&record).await?;
+                Outcome::Ok(record)
+            })
+        })
+        .collect();
+    let mut records = Vec::new();
+    for task in tasks {
+        records.push(task.await??);
+    }
+    Ok(records)
+}
+
+/// All sessions, in another order for each caller.
+fn ids(records: &[Record], caller: usize) -> Vec<SessionId> {
+    let mut ids: Vec<_> = records.iter().map(|record| record.id).collect();
+    fastrand::Rng::with_seed(caller as u64).shuffle(&mut ids);
+    ids
+}
+
+fn record() -> Outcome<Record> {
+    let cart = format!("[{}1]", "1234567,".repeat(50));
+    Ok(Record {
+        owner: Some(format!("user-{}", fastrand::u32(..)).parse()?),
+        data: Data::new(&BTreeMap::from([("cart", &*cart), ("theme", "\"dark\"")]))?,
+        ..Record::new(SessionToken::generate()?.id(), Lifetime::PERSISTENT)
+    })
+}

@@ -1,0 +1,125 @@
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error;
+
+/// The store's own connections.
+///
+/// Only its tasks use them, never a caller, who may be dropped at any await: so a connection is
+/// either whole or closed, and what it counted for is free again (unlike a place in sqlx's
+/// pool, issues 4349 and 4393).
+pub(crate) struct Connections {
+    source: Source,
+    idle: Mutex<Vec<Idle>>,
+    places: Arc<Semaphore>,
+}
+
+/// Where connections come from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    Server(Box<PgConnectOptions>),
+    Pool(PgPool),
+}
+
+struct Idle {
+    connection: PgConnection,
+    since: Instant,
+}
+
+/// A connection that was idle for longer is asked whether it lives before it is used. The
+/// question costs a round trip, and a write that fails on a dead connection costs a request.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+impl Connections {
+    pub(crate) fn new(source: Source, most: usize) -> Self {
+        Self {
+            source,
+            idle: Mutex::default(),
+            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// A connection, as soon as fewer than all are in use.
+    pub(crate) async fn take(&self) -> sqlx::Result<Taken<'_>> {
+        let place = Arc::clone(&self.places);
+        let place = place.acquire_owned().await.expect("it is never closed");
+        loop {
+            // In a statement of its own: the guard must not live across an await.
+            let idle = self.idle.lock().pop();
+            let Some(mut idle) = idle else { break };
+            if idle.since.elapsed() < TRUSTED || idle.connection.ping().await.is_ok() {
+                return Ok(self.taken(idle.connection, place));
+            }
+        }
+        let connection = match &self.source {
+            Source::Server(options) => PgConnection::connect_with(options).await?,
+            Source::Pool(pool) => pool.acquire().await?.detach(),
+        };
+        Ok(self.taken(connection, place))
+    }
+
+    /// Closes what is not in use: where one connection has hung, the others may.
+    pub(crate) fn forget_idle(&self) {
+        self.idle.lock().clear();
+    }
+
+    fn taken(&self, connection: PgConnection, place: OwnedSemaphorePermit) -> Taken<'_> {
+        Taken {
+            connection,
+            connections: self,
+            place,
+        }
+    }
+}
+
+/// A connection in use. Dropped, it is closed.
+pub(crate) struct Taken<'a> {
+    connection: PgConnection,
+    connections: &'a Connections,
+    place: OwnedSemaphorePermit,
+}
+
+impl Taken<'_> {
+    /// Keeps the connection for the next one who asks, unless this answer says that it is lost.
+    pub(crate) fn put_back<T>(self, answer: &sqlx::Result<T>) {
+        let Self {
+            connection,
+            connections,
+            place,
+        } = self;
+        let mut idle = connections.idle.lock();
+        match answer {
+            Err(error) if error::is_lost(error) => {
+                // Whatever ended it has probably ended the others.
+                idle.clear();
+            }
+            _ => idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            }),
+        }
+        drop(idle);
+        drop(place);
+    }
+}
+
+impl Deref for Taken<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Taken<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}

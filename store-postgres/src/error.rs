@@ -1,0 +1,100 @@
+use std::{sync::Arc, time::Duration};
+
+use cloakroom_store_api::Error;
+
+use crate::config::TableName;
+
+/// What can be wrong beside what sqlx says.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the URL is not of the form postgres://user:password@host:port/database")]
+    Url,
+
+    #[error("there is no table {0}; PostgresStore::migrate makes it")]
+    NoTable(TableName, #[source] sqlx::Error),
+
+    #[error("no answer within {0:?}")]
+    Late(Duration),
+
+    #[error("the call was given up: its task panicked, or its runtime has ended")]
+    Ended,
+
+    #[error("the statement that the call was part of failed")]
+    Statement(#[source] Arc<sqlx::Error>),
+}
+
+/// Sorts what sqlx says by what its caller can do.
+pub(crate) fn sorted(error: sqlx::Error, table: &TableName) -> Error {
+    match code(&error).as_deref() {
+        Some("42P01") => Error::backend(Failure::NoTable(table.clone(), error)),
+        Some(code) if is_temporary(code) => Error::unavailable(error),
+        Some(_) => Error::backend(error),
+        None if is_about_the_way(&error) => Error::unavailable(error),
+        None => Error::backend(error),
+    }
+}
+
+/// What the server itself reported. It has not done what it was asked to then.
+pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    error.code().map(|code| code.into_owned())
+}
+
+/// Whether the connection is of no use any more.
+///
+/// After `25006` it could be used, but it leads to a standby, and the next one may not.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    code(error).is_none_or(|code| {
+        is_connections_own(&code)
+            || code.starts_with("57P")
+            || code.starts_with("08")
+            || code == "25006"
+    })
+}
+
+/// Whether somebody else was in the way, who may be gone the next time.
+pub(crate) fn is_collision(code: &str) -> bool {
+    // Deadlock, serialization failure (where that is the role's isolation level).
+    ["40P01", "40001"].contains(&code)
+}
+
+/// Whether the statement was not run, for a reason that another connection does not have: a
+/// prepared statement that the server has forgotten, or planned for another table, and a
+/// connection that was ended before.
+pub(crate) fn is_connections_own(code: &str) -> bool {
+    ["26000", "0A000", "57P01", "57P02"].contains(&code)
+}
+
+/// A lock was not to be had in time.
+pub(crate) const LOCKED: &str = "55P03";
+
+fn is_temporary(code: &str) -> bool {
+    // Connection, transaction rollback, resources, operator intervention, system error; a lock,
+    // a standby.
+    ["08", "40", "53", "57", "58"].contains(&&code[..2]) || [LOCKED, "25006"].contains(&code)
+}
+
+/// The error of one of many calls that shared a statement, where the server itself said nothing.
+pub(crate) fn shared(error: &Arc<sqlx::Error>) -> Error {
+    let cause = Failure::Statement(Arc::clone(error));
+    if is_about_the_way(error) {
+        Error::unavailable(cause)
+    } else {
+        Error::backend(cause)
+    }
+}
+
+fn is_about_the_way(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
+    )
+}
+
+pub(crate) fn late(deadline: Duration) -> Error {
+    Error::unavailable(Failure::Late(deadline))
+}
+
+pub(crate) fn ended() -> Error {
+    Error::unavailable(Failure::Ended)
+}

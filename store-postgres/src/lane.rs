@@ -1,0 +1,166 @@
+//! Calls that wait for the same statement.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    future::Future,
+    time::Duration,
+};
+
+use cloakroom_store_api::{Result, SessionId};
+use parking_lot::Mutex;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    shared::Shared,
+    sql::{Id, Statements},
+};
+
+/// A call on the store, of a kind that shares statements with others of its kind.
+pub(crate) trait Call: Sized + Send + Sync + 'static {
+    type Answer: Send + 'static;
+
+    /// How many calls share a statement at most.
+    const MOST: usize = 256;
+
+    /// How many statements are on their way at once. With more, each carries fewer calls.
+    const AT_ONCE: usize;
+
+    /// Whether it changes the session: then a statement has at most one call for an id, and it
+    /// is not sent again after it may have reached the server.
+    const WRITES: bool;
+
+    fn lane(shared: &Shared) -> &Lane<Self>;
+
+    /// The session that it is about, if it is one.
+    fn id(&self) -> Option<SessionId>;
+
+    /// How many bytes it has for the server.
+    fn size(&self) -> usize {
+        0
+    }
+
+    /// Sends one statement for all calls; gives their answers in the same order.
+    ///
+    /// What changes something reads its answer with `fetch_all`: the server commits after the
+    /// last row, so `fetch_one` returns before anything is stored.
+    fn run(
+        calls: &[&Self],
+        lock: Duration,
+        sql: &Statements,
+        connection: &mut PgConnection,
+    ) -> impl Future<Output = Answers<Self::Answer>> + Send;
+}
+
+/// An answer for each call, or why there is none for any.
+pub(crate) type Answers<T> = sqlx::Result<Vec<Result<T>>>;
+
+/// The calls of one kind that wait, and how many statements are on their way.
+pub(crate) struct Lane<C: Call>(Mutex<State<C>>);
+
+struct State<C: Call> {
+    waiting: VecDeque<Asked<C>>,
+    runners: usize,
+    /// Sessions with a write on its way.
+    busy: HashSet<SessionId>,
+}
+
+/// A call, and who waits for it until when.
+pub(crate) struct Asked<C: Call> {
+    pub(crate) call: C,
+    pub(crate) reply: oneshot::Sender<Result<C::Answer>>,
+    pub(crate) until: Instant,
+}
+
+/// A batch takes no more calls once it has this many bytes.
+const BYTES: usize = 1024 * 1024;
+
+impl<C: Call> Default for Lane<C> {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            waiting: VecDeque::new(),
+            runners: 0,
+            busy: HashSet::new(),
+        }))
+    }
+}
+
+impl<C: Call> Lane<C> {
+    /// Lets a call wait. If this says so, the caller has to start one more runner.
+    pub(crate) fn push(&self, asked: Asked<C>) -> bool {
+        let mut state = self.0.lock();
+        state.waiting.push_back(asked);
+        state.runner_wanted(C::AT_ONCE)
+    }
+
+    /// The next calls to send; `None` ends the runner that asks.
+    ///
+    /// Calls that nobody waits for any more are left out, and so are all but one of the writes
+    /// of a session.
+    pub(crate) fn next(&self) -> Option<Vec<Asked<C>>> {
+        let mut state = self.0.lock();
+        let State { waiting, busy, .. } = &mut *state;
+        let now = Instant::now();
+        let (mut calls, mut later, mut size) = (Vec::new(), Vec::new(), 0);
+        while calls.len() < C::MOST {
+            let Some(asked) = waiting.pop_front() else {
+                break;
+            };
+            if asked.reply.is_closed() || asked.until <= now {
+                continue;
+            }
+            size += asked.call.size();
+            if size > BYTES && !calls.is_empty() {
+                waiting.push_front(asked);
+                break;
+            }
+            match asked.call.id() {
+                Some(id) if C::WRITES && !busy.insert(id) => later.push(asked),
+                _ => calls.push(asked),
+            }
+        }
+        for asked in later.into_iter().rev() {
+            waiting.push_front(asked);
+        }
+        if calls.is_empty() {
+            state.runners -= 1;
+            return None;
+        }
+        Some(calls)
+    }
+
+    /// Lets the next write of a session go. If this says so, the caller has to start a runner.
+    pub(crate) fn release(&self, id: SessionId) -> bool {
+        let mut state = self.0.lock();
+        state.busy.remove(&id);
+        state.runner_wanted(1)
+    }
+
+    /// Counts a runner out that has panicked.
+    pub(crate) fn abandon(&self) {
+        self.0.lock().runners -= 1;
+    }
+}
+
+impl<C: Call> State<C> {
+    fn runner_wanted(&mut self, at_once: usize) -> bool {
+        let wanted = !self.waiting.is_empty() && self.runners < at_once;
+        self.runners += usize::from(wanted);
+        wanted
+    }
+}
+
+/// What a statement says of each session, by the id in its first column.
+pub(crate) fn by_id<T>(
+    rows: &[PgRow],
+    read: impl Fn(&PgRow) -> sqlx::Result<T>,
+) -> sqlx::Result<HashMap<SessionId, T>> {
+    rows.iter()
+        .map(|row| Ok((row.try_get::<Id, _>(0)?.0, read(row)?)))
+        .collect()
+}
+
+/// As PostgreSQL's `lock_timeout` has it, where 0 is for ever.
+pub(crate) fn timeout(lock: Duration) -> String {
+    format!("{}ms", lock.as_millis().max(1))
+}

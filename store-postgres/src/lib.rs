@@ -1,0 +1,220 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod connections;
+mod error;
+mod expire;
+mod lane;
+mod load;
+mod owners;
+mod rotate;
+mod runner;
+mod save;
+mod schema;
+mod shared;
+mod sql;
+mod sweep;
+mod touch;
+
+use std::{fmt, num::NonZeroU32, sync::Arc};
+
+use cloakroom_store_api::{
+    Age, Error, Owner, Record, Result, Saved, SessionId, SessionStore, Stamp, Stats, Swept,
+    async_trait,
+};
+use sqlx::PgPool;
+
+use crate::{
+    connections::Source,
+    expire::Expire,
+    load::Load,
+    owners::{ExpireOwner, List},
+    rotate::Rotate,
+    runner::ask,
+    save::{Create, Draft, Save},
+    shared::Shared,
+    sweep::{Count, Ping, Sweep},
+    touch::Touch,
+};
+
+pub use crate::config::{ParseTableNameError, PostgresStoreBuilder, TableName};
+
+/// Keeps sessions in a table of a PostgreSQL database.
+///
+/// Clones are the same store. Its calls need a Tokio runtime with time enabled, and it lives in
+/// the runtime of its first call.
+#[derive(Clone)]
+pub struct PostgresStore(Arc<Shared>);
+
+impl PostgresStore {
+    /// Connects to a server: `postgres://user:password@host:port/database`.
+    ///
+    /// The table is `cloakroom_sessions`; where it may be missing, call
+    /// [`migrate`](Self::migrate) next.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if there is no server, or it does not answer in time.
+    /// [`Error::Backend`] if the URL cannot be read, or the server does not let the user in. No
+    /// error shows the password.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use cloakroom_store_postgres::PostgresStore;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = PostgresStore::connect("postgres://app@localhost/app").await?;
+    /// store.migrate().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(url: &str) -> Result<Self> {
+        Self::builder(url).connect().await
+    }
+
+    /// Settings for a store on a server.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use cloakroom_store_postgres::PostgresStore;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = PostgresStore::builder("postgres://app@localhost/app")
+    ///     .table("auth.sessions".parse()?)
+    ///     .deadline(Duration::from_secs(2))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(url: &str) -> PostgresStoreBuilder {
+        PostgresStoreBuilder::new(url)
+    }
+
+    /// A store whose connections come from a pool, with the default settings; for others, use
+    /// [`PostgresStoreBuilder::from`].
+    ///
+    /// The pool opens them as it is set to, then they are the store's, and the pool may open
+    /// others in their place: the store's own number of connections comes on top of the pool's.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        let source = Source::Pool(pool.clone());
+        Self::start(pool.into(), source)
+    }
+
+    /// Makes the tables, unless they are there.
+    ///
+    /// Any number of nodes can do so at once. The schema has to exist. The user needs the right
+    /// to create tables in it, but not if they are there. It waits up to a minute for others
+    /// who migrate. A call that is dropped has migrated all or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] if the user may not create tables, or the schema does not exist;
+    /// [`Error::Unavailable`] as for any call.
+    pub async fn migrate(&self) -> Result<()> {
+        // In a task of its own: a caller who is dropped leaves no transaction open.
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move { shared.migrate().await })
+            .await
+            .unwrap_or_else(|panic| Err(Error::backend(panic)))
+    }
+
+    /// The SQL that [`migrate`](Self::migrate) runs, for those who migrate by other means.
+    ///
+    /// It can be run again and again.
+    #[must_use]
+    pub fn migration(table: &TableName) -> String {
+        schema::migration(table)
+    }
+
+    /// The table that keeps the sessions.
+    #[must_use]
+    pub fn table(&self) -> &TableName {
+        &self.0.table
+    }
+
+    fn start(builder: PostgresStoreBuilder, source: Source) -> Self {
+        Self(Arc::new(Shared::new(builder, source)))
+    }
+
+    async fn greet(&self) -> Result<()> {
+        self.0.greet().await
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("table", &self.0.table)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SessionStore for PostgresStore {
+    async fn load(&self, id: SessionId) -> Result<Option<Record>> {
+        ask(&self.0, Load(id)).await
+    }
+
+    async fn save(&self, record: &Record) -> Result<Saved> {
+        let draft = Draft::new(record)?;
+        if record.revision > 0 {
+            return ask(&self.0, Save(draft)).await;
+        }
+        if draft.idle_ms.min(draft.absolute_ms) > 0 {
+            return ask(&self.0, Create(draft)).await;
+        }
+        // It would end when it begins: nothing is stored.
+        match self.load(record.id).await {
+            Ok(None) => Ok(Saved::Gone),
+            Ok(Some(_)) | Err(Error::Corrupt { .. }) => Ok(Saved::Conflict),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
+        let revision = revision.cast_signed();
+        ask(&self.0, Touch { id, revision }).await
+    }
+
+    async fn rotate(&self, old: SessionId, record: &Record, age: Age) -> Result<Saved> {
+        let draft = Draft::new(record)?;
+        ask(&self.0, Rotate { old, draft, age }).await
+    }
+
+    async fn expire(&self, id: SessionId) -> Result<bool> {
+        ask(&self.0, Expire(id)).await
+    }
+
+    async fn list(&self, owner: &str) -> Result<Vec<Record>> {
+        match owner.parse::<Owner>() {
+            Ok(_) => ask(&self.0, List(owner.into())).await,
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn expire_owner(&self, owner: &str, except: Option<SessionId>) -> Result<u64> {
+        let Ok(_) = owner.parse::<Owner>() else {
+            return Ok(0);
+        };
+        let owner = owner.into();
+        ask(&self.0, ExpireOwner { owner, except }).await
+    }
+
+    async fn sweep(&self, limit: NonZeroU32) -> Result<Swept> {
+        ask(&self.0, Sweep(limit)).await
+    }
+
+    /// Counts what is stored. It reads the whole table.
+    async fn stats(&self) -> Result<Stats> {
+        ask(&self.0, Count).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        ask(&self.0, Ping).await
+    }
+}

@@ -1,0 +1,74 @@
+//! What the store needs in the database, and how it gets there.
+
+use sqlx::{AssertSqlSafe, PgConnection, Row, raw_sql};
+
+use crate::config::TableName;
+
+/// The version of the tables that [`migration`] makes.
+const VERSION: i32 = 1;
+
+/// SQL that makes the tables where they are missing, and changes nothing where they are.
+///
+/// The lock has one key for all tables: `create … if not exists` of two sessions at once fails
+/// with a unique violation in PostgreSQL's own catalogue.
+pub(crate) fn migration(table: &TableName) -> String {
+    let version = table.sibling("_version");
+    let owner_index = table.unqualified("_owner");
+    let sweep_index = table.unqualified("_sweep");
+    format!(
+        "\
+begin;
+set local client_min_messages = warning;
+select pg_advisory_xact_lock(x'636c6f616b726f6f'::bigint);
+-- Deadlines are in timestamptz, timeouts in milliseconds. sweep_hour is the first full hour after
+-- expires_at, counted from 1970: an index on it stays as it is when a session is touched.
+create table if not exists {table} (
+    id uuid primary key,
+    revision bigint not null,
+    created_at timestamptz not null,
+    expires_at timestamptz not null,
+    sweep_hour integer not null,
+    idle_ms bigint not null,
+    absolute_ms bigint not null,
+    persistence smallint not null,
+    owner text collate \"C\",
+    payload bytea not null
+) with (fillfactor = 85);
+create index if not exists {owner_index} on {table} (owner) where owner is not null;
+create index if not exists {sweep_index} on {table} (sweep_hour);
+create table if not exists {version} (version integer not null);
+insert into {version} select {VERSION} where not exists (select from {version});
+commit;
+"
+    )
+}
+
+/// Makes the tables, unless they are there.
+///
+/// They are looked for first: `create table if not exists` asks for the right to create one
+/// even where it exists.
+pub(crate) async fn migrate(connection: &mut PgConnection, table: &TableName) -> sqlx::Result<()> {
+    if !is_current(connection, table).await? {
+        raw_sql(AssertSqlSafe(migration(table)))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn is_current(connection: &mut PgConnection, table: &TableName) -> sqlx::Result<bool> {
+    let version = table.sibling("_version");
+    let found = sqlx::query("select to_regclass($1) is not null and to_regclass($2) is not null")
+        .bind(table.to_string())
+        .bind(version.to_string())
+        .fetch_one(&mut *connection)
+        .await?;
+    if !found.try_get::<bool, _>(0)? {
+        return Ok(false);
+    }
+    let newest = format!("select coalesce(max(version), 0) from {version}");
+    let newest = sqlx::query(AssertSqlSafe(newest))
+        .fetch_one(connection)
+        .await?;
+    Ok(newest.try_get::<i32, _>(0)? >= VERSION)
+}

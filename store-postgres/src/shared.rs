@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+use cloakroom_store_api::{Error, Result};
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    config::{PostgresStoreBuilder, TableName},
+    connections::{Connections, Source},
+    error,
+    expire::Expire,
+    lane::Lane,
+    load::Load,
+    owners::{ExpireOwner, List},
+    rotate::Rotate,
+    save::{Create, Save},
+    schema,
+    sql::Statements,
+    sweep::{Count, Ping, Sweep},
+    touch::Touch,
+};
+
+/// What all handles and tasks of a store share.
+pub(crate) struct Shared {
+    pub(crate) table: TableName,
+    pub(crate) deadline: Duration,
+    pub(crate) statements: Statements,
+    pub(crate) connections: Connections,
+    /// For calls that wait for somebody else's lock: at most a quarter of the connections.
+    pub(crate) patience: Semaphore,
+    pub(crate) loads: Lane<Load>,
+    pub(crate) creates: Lane<Create>,
+    pub(crate) saves: Lane<Save>,
+    pub(crate) touches: Lane<Touch>,
+    pub(crate) rotations: Lane<Rotate>,
+    pub(crate) expires: Lane<Expire>,
+    pub(crate) lists: Lane<List>,
+    pub(crate) owners: Lane<ExpireOwner>,
+    pub(crate) sweeps: Lane<Sweep>,
+    pub(crate) counts: Lane<Count>,
+    pub(crate) pings: Lane<Ping>,
+}
+
+impl Shared {
+    pub(crate) fn new(builder: PostgresStoreBuilder, source: Source) -> Self {
+        Self {
+            deadline: builder.deadline,
+            statements: Statements::new(&builder.table),
+            connections: Connections::new(source, builder.pool_size),
+            patience: Semaphore::new((builder.pool_size / 4).max(1)),
+            table: builder.table,
+            loads: Lane::default(),
+            creates: Lane::default(),
+            saves: Lane::default(),
+            touches: Lane::default(),
+            rotations: Lane::default(),
+            expires: Lane::default(),
+            lists: Lane::default(),
+            owners: Lane::default(),
+            sweeps: Lane::default(),
+            counts: Lane::default(),
+            pings: Lane::default(),
+        }
+    }
+
+    /// Opens a connection, to learn whether that is possible.
+    pub(crate) async fn greet(&self) -> Result<()> {
+        let connecting = async {
+            let connection = self.connections.take().await?;
+            connection.put_back(&Ok(()));
+            Ok(())
+        };
+        self.in_time(self.deadline, connecting).await
+    }
+
+    /// Makes the tables. Others that do so at the same time are waited for.
+    pub(crate) async fn migrate(&self) -> Result<()> {
+        let migrating = async {
+            let mut connection = self.connections.take().await?;
+            // On an error the connection may be inside the transaction, and is closed.
+            schema::migrate(&mut connection, &self.table).await?;
+            connection.put_back(&Ok(()));
+            Ok(())
+        };
+        self.in_time(MIGRATION.max(self.deadline), migrating).await
+    }
+
+    async fn in_time(
+        &self,
+        deadline: Duration,
+        work: impl Future<Output = sqlx::Result<()>>,
+    ) -> Result<()> {
+        match timeout(deadline, work).await {
+            Ok(done) => done.map_err(|error| error::sorted(error, &self.table)),
+            Err(_) => Err::<(), Error>(error::late(deadline)),
+        }
+    }
+}
+
+/// A migration may have to wait for others, and for the table.
+const MIGRATION: Duration = Duration::from_mins(1);

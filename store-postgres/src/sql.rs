@@ -1,0 +1,125 @@
+//! What the statements have in common.
+
+use std::sync::Arc;
+
+use cloakroom_store_api::{SessionId, Stamp};
+use sqlx::{
+    Decode, Encode, Postgres, Row, Type,
+    encode::IsNull,
+    error::BoxDynError,
+    postgres::{PgArgumentBuffer, PgHasArrayType, PgRow, PgTypeInfo, PgValueRef, types::Oid},
+};
+use time::OffsetDateTime;
+
+use crate::{config::TableName, expire, load, owners, rotate, save, sweep, touch};
+
+/// The text of every statement, for one table.
+///
+/// A connection prepares each the first time it sends it. Those that are sent often have their
+/// arrays from `(select $1)`, which hides the number of elements: seeing it, PostgreSQL finds
+/// its general plan worse than one for one element, and plans each call anew. That halved the
+/// saves of a lone caller, and took a third of its loads.
+pub(crate) struct Statements {
+    pub(crate) load: Arc<str>,
+    pub(crate) create: Arc<str>,
+    pub(crate) save: Arc<str>,
+    pub(crate) touch: Arc<str>,
+    pub(crate) rotate: Arc<str>,
+    pub(crate) expire: Arc<str>,
+    pub(crate) list: Arc<str>,
+    pub(crate) expire_owner: Arc<str>,
+    pub(crate) sweep: Arc<str>,
+    pub(crate) stats: Arc<str>,
+    pub(crate) ping: Arc<str>,
+}
+
+impl Statements {
+    pub(crate) fn new(table: &TableName) -> Self {
+        Self {
+            load: load::sql(table).into(),
+            create: save::create_sql(table).into(),
+            save: save::sql(table).into(),
+            touch: touch::sql(table).into(),
+            rotate: rotate::sql(table).into(),
+            expire: expire::sql(table).into(),
+            list: owners::list_sql(table).into(),
+            expire_owner: owners::expire_sql(table).into(),
+            sweep: sweep::sql(table).into(),
+            stats: sweep::stats_sql(table).into(),
+            ping: format!("select from {table} limit 1").into(),
+        }
+    }
+}
+
+/// The rows that are asked for, locked one after the other in the order of their ids, in their
+/// newest version. A lateral query, so that the table is only ever looked up by its key.
+pub(crate) fn held(table: &TableName, strength: &str) -> String {
+    format!(
+        "held as materialized (
+            select s.* from asked a cross join lateral (
+                select t.id, t.revision, t.created_at, t.expires_at, t.idle_ms, t.absolute_ms
+                from {table} t where t.id = a.id for {strength}
+            ) s
+        )"
+    )
+}
+
+/// When all locks are held: `now` to judge by, `since` to date by, in whole milliseconds.
+///
+/// A judgement from before a lock was waited for could revive a session that a load in between
+/// has shown as dead.
+pub(crate) const MOMENT: &str = "moment as materialized (
+        select l.now, date_trunc('milliseconds', l.now) as since
+        from (select clock_timestamp() as now, count(*) as locked from held) l
+        where l.locked >= 0
+    )";
+
+/// The first full hour after an instant, counted from 1970.
+pub(crate) fn hour(instant: &str) -> String {
+    format!("ceil(extract(epoch from {instant}) / 3600)::integer")
+}
+
+/// What the store says of a session, from three neighbouring columns: when it was created,
+/// when it ends, and what time it is.
+pub(crate) fn stamp(row: &PgRow, first: usize) -> sqlx::Result<Stamp> {
+    let [created_at, expires_at, now] = [
+        row.try_get::<OffsetDateTime, _>(first)?,
+        row.try_get(first + 1)?,
+        row.try_get(first + 2)?,
+    ];
+    Ok(Stamp {
+        created_at,
+        expires_at,
+        remaining: (expires_at - now).try_into().unwrap_or_default(),
+    })
+}
+
+/// A session id as PostgreSQL's `uuid`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Id(pub(crate) SessionId);
+
+impl Type<Postgres> for Id {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(2950))
+    }
+}
+
+impl PgHasArrayType for Id {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(2951))
+    }
+}
+
+impl Encode<'_, Postgres> for Id {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        buffer.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+}
+
+impl Decode<'_, Postgres> for Id {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let bytes: [u8; 16] = value.as_bytes()?.try_into()?;
+        Ok(Self(SessionId::from_bytes(bytes)))
+    }
+}

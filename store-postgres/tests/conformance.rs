@@ -1,0 +1,31 @@
+//! `PostgresStore` is a session store. Needs a server: `scripts/with-servers`.
+
+mod support;
+
+use cloakroom_store_api::{SessionId, conformance::Subject, conformance_tests};
+use cloakroom_store_postgres::PostgresStore;
+
+conformance_tests!(Fresh);
+
+/// A table of its own for each store.
+struct Fresh;
+
+impl Subject for Fresh {
+    type Store = PostgresStore;
+
+    async fn store(&self) -> PostgresStore {
+        support::migrated(support::fresh()).await
+    }
+
+    async fn node(&self, store: &PostgresStore) -> PostgresStore {
+        support::node(store).await
+    }
+
+    async fn spoil(&self, store: &PostgresStore, id: SessionId) {
+        let table = store.table();
+        support::run(&format!(
+            r"update {table} set payload = '\xff' where id = '{id}'"
+        ))
+        .await;
+    }
+}

@@ -1,0 +1,87 @@
+//! What cannot work says so, in the right class, and keeps the password to itself.
+
+use std::{
+    error::Error as _,
+    iter,
+    time::{Duration, Instant},
+};
+
+use cloakroom_store_api::{Error, SessionStore};
+use cloakroom_store_postgres::PostgresStore;
+use tokio::net::TcpListener;
+
+use crate::support::{fresh, record, server};
+
+/// The error and its causes, as a log would have them.
+fn words(error: &Error) -> String {
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+    format!("{error}{causes} {error:?}")
+}
+
+#[tokio::test]
+async fn a_missing_table_names_the_call_that_makes_it() {
+    let store = fresh().connect().await.unwrap();
+    let id = record().id;
+    for error in [
+        store.load(id).await.unwrap_err(),
+        store.save(&record()).await.unwrap_err(),
+        store.touch(id, 1).await.unwrap_err(),
+        store.expire(id).await.unwrap_err(),
+        store.list("ann").await.unwrap_err(),
+        store.ping().await.unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Backend(_)), "{error:?}");
+        let words = words(&error);
+        assert!(words.contains("PostgresStore::migrate"), "{words}");
+        assert!(words.contains(&store.table().to_string()), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_and_not_shown() {
+    let (before, host) = server().rsplit_once('@').map_or_else(
+        || panic!("the URL has no user"),
+        |(before, host)| (before.to_owned(), host.to_owned()),
+    );
+    let user = before.trim_start_matches("postgres://");
+    let user = user.split(':').next().unwrap();
+    let url = format!("postgres://{user}:hunter22@{host}");
+    let error = PostgresStore::connect(&url).await.unwrap_err();
+    assert!(matches!(error, Error::Backend(_)), "{error:?}");
+    let builder = PostgresStore::builder(&url);
+    for words in [words(&error), format!("{builder:?}")] {
+        assert!(!words.contains("hunter22"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_read_is_not_shown() {
+    for url in [
+        "",
+        "postgres://ann:hunter22@host:port/x",
+        "http://ann:hunter22@x y/",
+    ] {
+        let error = PostgresStore::connect(url).await.unwrap_err();
+        assert!(!words(&error).contains("hunter22"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_a_store_is_unavailable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!(
+        "postgres://ann:hunter22@{}/x",
+        listener.local_addr().unwrap()
+    );
+    let nobody = "postgres://ann:hunter22@127.0.0.1:1/x".to_owned();
+    for url in [silent, nobody] {
+        let began = Instant::now();
+        let builder = PostgresStore::builder(&url).deadline(Duration::from_millis(80));
+        let error = builder.connect().await.unwrap_err();
+        println!("refused_after_ms={}", began.elapsed().as_millis());
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        assert!(began.elapsed() < Duration::from_secs(1));
+        assert!(!words(&error).contains("hunter22"), "{error:?}");
+    }
+}

@@ -1,0 +1,94 @@
+//! Somebody else holds a lock.
+
+use std::time::{Duration, Instant};
+
+use cloakroom_store_api::{Error, Saved, SessionStore};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tokio::task::JoinSet;
+
+use crate::support::{connection, fresh, migrated, record, stored};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_locked_session_holds_up_nobody_else() {
+    let store = migrated(fresh()).await;
+    let table = store.table();
+    let locked = stored(&store, record()).await;
+    let mut others = Vec::new();
+    for _ in 0..64 {
+        others.push(stored(&store, record()).await);
+    }
+    let mut holder = connection().await;
+    let mut transaction = holder.begin().await.unwrap();
+    let lock = format!("select from {table} where id = '{}' for update", locked.id);
+    transaction.execute(AssertSqlSafe(lock)).await.unwrap();
+
+    let waiting = tokio::spawn({
+        let (store, locked) = (store.clone(), locked.clone());
+        async move { store.save(&locked).await }
+    });
+    let began = Instant::now();
+    let mut saves = JoinSet::new();
+    for mut other in others {
+        let store = store.clone();
+        saves.spawn(async move {
+            for _ in 0..3 {
+                other = stored(&store, other).await;
+            }
+        });
+    }
+    saves.join_all().await;
+    let others = began.elapsed();
+    assert!(store.load(locked.id).await.unwrap().is_some());
+    assert!(!waiting.is_finished());
+    transaction.rollback().await.unwrap();
+    let saved = waiting.await.unwrap().unwrap();
+    println!("savers=64 each=3 took_ms={}", others.as_millis());
+    assert!(matches!(saved, Saved::Stored(_)), "{saved:?}");
+    assert!(others < Duration::from_secs(2), "{others:?}");
+}
+
+/// Enough to connect in, on a machine that is busy with other tests.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_waits_longer_than_the_deadline() {
+    let patient = migrated(fresh()).await;
+    let known = stored(&patient, record()).await;
+    let store = fresh()
+        .table(patient.table().clone())
+        .deadline(DEADLINE)
+        .connect()
+        .await
+        .unwrap();
+    let mut holder = connection().await;
+    let mut transaction = holder.begin().await.unwrap();
+    let lock = format!("lock table {} in access exclusive mode", store.table());
+    transaction.execute(AssertSqlSafe(lock)).await.unwrap();
+
+    let mut calls = JoinSet::new();
+    for n in 0..200 {
+        let (store, known) = (store.clone(), known.clone());
+        calls.spawn(async move {
+            let began = Instant::now();
+            let failed = match n % 4 {
+                0 => store.load(known.id).await.unwrap_err(),
+                1 => store.save(&known).await.unwrap_err(),
+                2 => store.touch(known.id, 1).await.unwrap_err(),
+                _ => store.stats().await.unwrap_err(),
+            };
+            assert!(matches!(failed, Error::Unavailable(_)), "{failed:?}");
+            began.elapsed()
+        });
+    }
+    let longest = calls.join_all().await.into_iter().max().unwrap();
+    transaction.rollback().await.unwrap();
+    let began = Instant::now();
+    let found = store.load(known.id).await.unwrap();
+    println!(
+        "calls=200 deadline_ms=500 longest_ms={} recovered_after_ms={}",
+        longest.as_millis(),
+        began.elapsed().as_millis()
+    );
+    assert!(found.is_some(), "nobody is taken for signed out");
+    assert!(longest < 2 * DEADLINE, "{longest:?}");
+}

@@ -1,0 +1,10 @@
+//! What is only this store's own. Needs a server: `scripts/with-servers`.
+
+mod errors;
+mod faults;
+mod locks;
+mod schema;
+#[path = "../support/mod.rs"]
+mod support;
+mod sweep;
+mod time_zone;

@@ -1,0 +1,132 @@
+//! Tables, their names, and how they are made.
+
+use cloakroom_store_api::{Error, SessionStore};
+use cloakroom_store_postgres::{PostgresStore, TableName};
+use sqlx::AssertSqlSafe;
+use tokio::task::JoinSet;
+
+use crate::support::{
+    connection, fresh, migrated, number, record, run, server, stored, unique_table,
+};
+
+#[tokio::test]
+async fn names_need_quotes_and_get_them() {
+    let schema = format!("Order \"{:x}\"", fastrand::u64(..));
+    let quoted = schema.replace('"', "\"\"");
+    run(&format!("create schema \"{quoted}\"")).await;
+    let long = "ü".repeat(31);
+    for name in ["select", "'; drop table x; --", "\"", "Sessions", &long] {
+        let table: TableName = format!("{schema}.{name}").parse().unwrap();
+        let store = migrated(fresh().table(table)).await;
+        let record = stored(&store, record()).await;
+        assert!(store.load(record.id).await.unwrap().is_some(), "{name}");
+    }
+    run(&format!("drop schema \"{quoted}\" cascade")).await;
+}
+
+#[tokio::test]
+async fn twenty_migrate_at_once() {
+    let table = unique_table();
+    let mut rounds = Vec::new();
+    for _ in ["without the tables", "with them"] {
+        let mut migrations = JoinSet::new();
+        for _ in 0..20 {
+            let builder = fresh().table(table.clone());
+            migrations.spawn(async move { builder.connect().await.unwrap().migrate().await });
+        }
+        let done = migrations.join_all().await;
+        rounds.push(done.iter().filter(|done| done.is_ok()).count());
+    }
+    println!(
+        "migrations=20 successes_without={} successes_with={}",
+        rounds[0], rounds[1]
+    );
+    assert_eq!(rounds, [20, 20]);
+}
+
+#[tokio::test]
+async fn the_printed_migration_can_be_run_again() {
+    let table = unique_table();
+    for _ in 0..2 {
+        run(&PostgresStore::migration(&table)).await;
+    }
+    let store = fresh().table(table).connect().await.unwrap();
+    store.migrate().await.unwrap();
+    stored(&store, record()).await;
+}
+
+#[tokio::test]
+async fn a_migration_creates_no_schema_and_needs_no_right_where_the_tables_are() {
+    let role = format!("test_{:x}", fastrand::u64(..));
+    let store = migrated(fresh()).await;
+    let table = store.table();
+    run(&format!(
+        "create role {role} login password '{role}';
+        grant select, insert, update, delete on {table} to {role};
+        grant select on {} to {role}",
+        table.to_string().replacen("\"", "", 2) + "_version",
+    ))
+    .await;
+    let url = server().replace("cloakroom:cloakroom@", &format!("{role}:{role}@"));
+    if url == server() {
+        println!("not the server of scripts/with-servers: no second role's URL");
+    }
+
+    let theirs = PostgresStore::builder(&url).table(table.clone());
+    let theirs = theirs.connect().await.unwrap();
+    theirs.migrate().await.unwrap();
+    stored(&theirs, record()).await;
+
+    let missing: TableName = "no_such_schema.sessions".parse().unwrap();
+    for table in [unique_table(), missing] {
+        let theirs = PostgresStore::builder(&url).table(table);
+        let refused = theirs.connect().await.unwrap().migrate().await;
+        assert!(matches!(refused, Err(Error::Backend(_))), "{refused:?}");
+    }
+    // A migration that failed leaves no transaction open.
+    let open = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
+    let of_role = format!("{open} and usename = '{role}'");
+    assert_eq!(number(&of_role).await, 0);
+    run(&format!("drop owned by {role}")).await;
+}
+
+/// As many touches as a browser-length session can have in 12 hours rewrite no index entry but
+/// once an hour.
+#[tokio::test]
+async fn touches_stay_on_their_page() {
+    let store = migrated(fresh()).await;
+    let table = store.table();
+    let mut records = Vec::new();
+    for _ in 0..20 {
+        records.push(stored(&store, record()).await);
+    }
+    for _ in 0..20 {
+        for record in &records {
+            store.touch(record.id, 1).await.unwrap();
+        }
+    }
+    let mut connection = connection().await;
+    sqlx::query("select pg_stat_force_next_flush()")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    drop(store.clone());
+    let select = format!(
+        "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = '{table}'::regclass"
+    );
+    let (updates, hot) = loop {
+        let (updates, hot): (i64, i64) = sqlx::query_as(AssertSqlSafe(select.clone()))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        if updates > 0 {
+            break (updates, hot);
+        }
+        // A connection reports what it has done a second later at most.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        store.ping().await.unwrap();
+        store.touch(records[0].id, 1).await.unwrap();
+    };
+    println!("touches={updates} on_their_page={hot}");
+    assert!(hot * 10 >= updates * 8, "{hot} of {updates}");
+}

@@ -1,0 +1,71 @@
+//! Where the server is, and tables of a test's own.
+#![allow(dead_code)] // Each test program uses its part.
+
+use cloakroom_store_api::{Lifetime, Record, Saved, SessionStore, SessionToken};
+use cloakroom_store_postgres::{PostgresStore, PostgresStoreBuilder, TableName};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// The URL of the server for tests.
+pub(crate) fn server() -> String {
+    std::env::var("CLOAKROOM_TEST_POSTGRES_URL")
+        .expect("CLOAKROOM_TEST_POSTGRES_URL names a server; scripts/with-servers sets it")
+}
+
+pub(crate) fn unique_table() -> TableName {
+    let name = format!("test_{:032x}", fastrand::u128(..));
+    name.parse().unwrap()
+}
+
+/// Settings for a store in a table that nobody else has, not yet made.
+pub(crate) fn fresh() -> PostgresStoreBuilder {
+    PostgresStore::builder(&server()).table(unique_table())
+}
+
+pub(crate) async fn migrated(builder: PostgresStoreBuilder) -> PostgresStore {
+    let store = builder.connect().await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+/// Another store on the same table, as another process would have it.
+pub(crate) async fn node(store: &PostgresStore) -> PostgresStore {
+    PostgresStore::builder(&server())
+        .table(store.table().clone())
+        .connect()
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn connection() -> PgConnection {
+    PgConnection::connect(&server()).await.unwrap()
+}
+
+/// Runs statements beside the store, such as an administrator's.
+pub(crate) async fn run(sql: &str) {
+    let mut connection = connection().await;
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}
+
+/// The one number that a query has to say.
+pub(crate) async fn number(sql: &str) -> i64 {
+    let mut connection = connection().await;
+    sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+}
+
+pub(crate) fn record() -> Record {
+    let id = SessionToken::generate().unwrap().id();
+    Record::new(id, Lifetime::BROWSER)
+}
+
+pub(crate) async fn stored(store: &impl SessionStore, record: Record) -> Record {
+    match store.save(&record).await.unwrap() {
+        Saved::Stored(stamp) => record.stored(stamp),
+        other => panic!("expected Stored, got {other:?}"),
+    }
+}
