@@ -8,6 +8,7 @@ use crate::store::{self, SessionStore};
 /// | --- | --- | --- |
 /// | `memory:` | this process's memory | `memory` |
 /// | `sled:PATH` | a folder, made if it is not there | `sled` |
+/// | `postgres://USER:PASSWORD@HOST/DATABASE` | PostgreSQL; its table is made by `PostgresStore::migrate` | `postgres` |
 ///
 /// Each store also has constructors of its own, with more settings.
 ///
@@ -30,6 +31,7 @@ pub async fn connect(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
     match scheme {
         "memory" => memory(rest),
         "sled" => sled(rest).await,
+        "postgres" | "postgresql" => postgres(url).await,
         // Not the scheme as it is: who leaves it out may have begun with a password.
         _ => Err(ConnectError::UnknownScheme),
     }
@@ -40,11 +42,13 @@ pub async fn connect(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The text has no scheme.
-    #[error("a store URL begins with its scheme, as memory: or sled:PATH")]
+    #[error(
+        "a store URL begins with its scheme, as memory:, sled:PATH or postgres://HOST/DATABASE"
+    )]
     NoScheme,
 
     /// No store has this scheme.
-    #[error("unknown store scheme, use memory: or sled:PATH")]
+    #[error("unknown store scheme, use memory:, sled:PATH or postgres://HOST/DATABASE")]
     UnknownScheme,
 
     /// There is such a store, but this program was built without it.
@@ -96,7 +100,18 @@ async fn sled(_: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
     Err(off("sled"))
 }
 
-#[cfg(not(all(feature = "memory", feature = "sled")))]
+#[cfg(feature = "postgres")]
+async fn postgres(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
+    let connected = crate::PostgresStore::connect(url).await;
+    Ok(Arc::new(connected.map_err(ConnectError::Store)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn postgres(_: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
+    Err(off("postgres"))
+}
+
+#[cfg(not(all(feature = "memory", feature = "sled", feature = "postgres")))]
 fn off(store: &'static str) -> ConnectError {
     ConnectError::FeatureOff {
         scheme: store,

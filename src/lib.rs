@@ -30,5 +30,7 @@ pub use crate::{
 pub use cloakroom_store_api as store;
 #[cfg(feature = "memory")]
 pub use cloakroom_store_memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use cloakroom_store_postgres::PostgresStore;
 #[cfg(feature = "sled")]
 pub use cloakroom_store_sled::SledStore;
