@@ -42,8 +42,8 @@ impl PostgresStoreBuilder {
 
     /// How many connections the store opens at most; 8 by default, and never less than 1.
     ///
-    /// Five are the most that loads, saves, touches and ends together use as long as no row is
-    /// locked by somebody else; they share statements instead of opening more.
+    /// Calls share statements instead of opening more: loads, creates and saves have two on
+    /// their way at a time, touches and ends one.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections.max(1);
         self
