@@ -67,6 +67,7 @@ pub(crate) fn corrupt(failure: &store::Error) {
 }
 
 /// A handler asks for a session that no layer provides.
+#[cfg(feature = "axum")]
 pub(crate) fn layer_missing() {
     error!("{}", crate::Error::LayerMissing);
 }
