@@ -42,8 +42,8 @@ impl PostgresStoreBuilder {
 
     /// How many connections the store opens at most; 8 by default, and never less than 1.
     ///
-    /// Calls share statements instead of opening more: loads, creates and saves have two on
-    /// their way at a time, touches and ends one.
+    /// Calls share statements instead of opening more: creates and saves have four on their way
+    /// at a time, loads and rotations two, touches and ends one.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections.max(1);
         self

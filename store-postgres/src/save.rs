@@ -84,7 +84,9 @@ pub(crate) fn create_sql(table: &TableName) -> String {
 impl Call for Create {
     type Answer = Saved;
 
-    const AT_ONCE: usize = 2;
+    /// Where a commit waits for a disk, 2 made saves of 16 callers slower than one by one (0.8
+    /// times, with 4 1.6 times): the server writes several commits at once.
+    const AT_ONCE: usize = 4;
     const WRITES: bool = true;
 
     fn lane(shared: &Shared) -> &Lane<Self> {
@@ -167,7 +169,7 @@ pub(crate) fn sql(table: &TableName) -> String {
 impl Call for Save {
     type Answer = Saved;
 
-    const AT_ONCE: usize = 2;
+    const AT_ONCE: usize = 4;
     const WRITES: bool = true;
 
     fn lane(shared: &Shared) -> &Lane<Self> {
