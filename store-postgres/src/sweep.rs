@@ -16,6 +16,9 @@ pub(crate) struct Sweep(pub(crate) NonZeroU32);
 /// Counts what is stored.
 pub(crate) struct Count;
 
+/// Counts what a sweep would delete.
+pub(crate) struct CountDue;
+
 /// Asks whether the server answers and has the table.
 pub(crate) struct Ping;
 
@@ -26,8 +29,7 @@ pub(crate) fn sql(table: &TableName) -> String {
         "with swept as (
             delete from {table} where ctid = any(array(
                 select ctid from {table}
-                where sweep_hour <= floor(extract(epoch from statement_timestamp()) / 3600)::integer
-                    and expires_at <= statement_timestamp()
+                where {DUE} and expires_at <= statement_timestamp()
                 order by sweep_hour limit $1 for update skip locked
             ))
             returning 1
@@ -35,6 +37,9 @@ pub(crate) fn sql(table: &TableName) -> String {
         select count(*) from swept"
     )
 }
+
+/// What died before the last full hour.
+const DUE: &str = "sweep_hour <= floor(extract(epoch from statement_timestamp()) / 3600)::integer";
 
 impl Call for Sweep {
     type Answer = Swept;
@@ -115,6 +120,40 @@ impl Call for Count {
             oldest_expiry: row.try_get(3)?,
         };
         Ok(calls.iter().map(|_| Ok(stats)).collect())
+    }
+}
+
+/// The hour is enough to judge by: a row's own is never before its deadline.
+pub(crate) fn count_due_sql(table: &TableName) -> String {
+    format!("select count(*) from {table} where {DUE}")
+}
+
+impl Call for CountDue {
+    type Answer = u64;
+
+    const MOST: usize = 1;
+    const AT_ONCE: usize = 1;
+    const WRITES: bool = false;
+
+    fn lane(shared: &Shared) -> &Lane<Self> {
+        &shared.due_counts
+    }
+
+    fn id(&self) -> Option<SessionId> {
+        None
+    }
+
+    async fn run(
+        calls: &[&Self],
+        _: Duration,
+        sql: &Statements,
+        connection: &mut PgConnection,
+    ) -> Answers<u64> {
+        let row = sqlx::query(AssertSqlSafe(sql.count_due.clone()))
+            .fetch_one(connection)
+            .await?;
+        let count = row.try_get::<i64, _>(0)?.cast_unsigned();
+        Ok(calls.iter().map(|_| Ok(count)).collect())
     }
 }
 
