@@ -1,6 +1,6 @@
 use std::{
     error::Error,
-    fmt::Display,
+    fmt::{self, Display},
     io::{self, Write},
     iter,
     process::ExitCode,
@@ -70,8 +70,14 @@ impl Failure {
     /// Says it, and gives the exit code.
     pub(crate) fn tell(&self) -> ExitCode {
         // Nobody is left to tell if stderr cannot be written.
-        let _ = writeln!(io::stderr(), "cloakroom: {}", self.sentence);
+        let _ = writeln!(io::stderr(), "cloakroom: {self}");
         ExitCode::from(self.code)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
     }
 }
 

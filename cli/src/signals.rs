@@ -19,10 +19,6 @@ impl Stop {
         Ok(Self(stopped))
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
-        *self.0.borrow()
-    }
-
     /// Waits until somebody asks.
     pub(crate) async fn asked(&mut self) {
         if self.0.wait_for(|&asked| asked).await.is_err() {

@@ -138,7 +138,7 @@ impl Server {
         }
     }
 
-    fn failure(&self, error: &Error) -> Failure {
+    pub(crate) fn failure(&self, error: &Error) -> Failure {
         let causes = causes(error);
         match error {
             Error::Unavailable(_) => Failure::unreachable(format_args!(

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cloakroom_store_postgres::SweepLock;
 use serde::Serialize;
-use tokio::{select, time::sleep};
+use tokio::time::timeout;
 
 use crate::{
     args::SweepArgs,
@@ -183,7 +183,7 @@ async fn sweep(
             .is_some_and(|most| started.elapsed() + args.pause >= most)
         {
             Some(Reason::MaxDuration)
-        } else if stop.is_asked() || !wait(args.pause, stop).await {
+        } else if !wait(args.pause, stop).await {
             Some(Reason::Signal)
         } else {
             continue;
@@ -203,12 +203,5 @@ async fn sweep(
 
 /// Says whether it could wait as long, unasked to stop.
 async fn wait(duration: Duration, stop: &mut Stop) -> bool {
-    if duration.is_zero() {
-        return !stop.is_asked();
-    }
-    select! {
-        biased;
-        () = stop.asked() => false,
-        () = sleep(duration) => true,
-    }
+    timeout(duration, stop.asked()).await.is_err()
 }

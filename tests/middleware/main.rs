@@ -12,4 +12,5 @@ mod nested;
 mod outages;
 mod responses;
 mod support;
+mod sweeper;
 mod updates;
