@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use cloakroom_store_postgres::PostgresStore;
 use tempfile::TempDir;
 
 use crate::{
@@ -10,7 +11,11 @@ use crate::{
 
 /// Throwaway tables or folders beside the named one, whose sessions are never touched.
 pub(crate) enum Trial {
-    Postgres { server: Server, tag: String },
+    Postgres {
+        server: Server,
+        tag: String,
+        stores: Vec<PostgresStore>,
+    },
     Sled(TempDir),
 }
 
@@ -22,9 +27,18 @@ impl Trial {
     pub(crate) async fn begin(args: &StoreArgs) -> Result<Self, Failure> {
         match Place::new(args)? {
             Place::Postgres(server) => {
-                server.connect(args.deadline.unwrap_or(DEADLINE)).await?;
                 let tag = format!("{:016x}", fastrand::u64(..));
-                Ok(Self::Postgres { server, tag })
+                let mut stores = Vec::new();
+                for number in 0..STORES {
+                    let deadline = args.deadline.unwrap_or(DEADLINE);
+                    let server = trial_server(&server, &tag, number);
+                    stores.push(server.connect(deadline).await?);
+                }
+                Ok(Self::Postgres {
+                    server,
+                    tag,
+                    stores,
+                })
             }
             Place::Sled(path) => {
                 let parent = path.parent().filter(|parent| *parent != Path::new(""));
@@ -53,12 +67,11 @@ impl Trial {
     /// A store of it, open and empty.
     pub(crate) async fn store(&self, number: usize) -> Result<Store, Failure> {
         match self {
-            Self::Postgres { server, tag } => {
-                let server = trial_server(server, tag, number);
-                let store = server.connect(DEADLINE).await?;
+            Self::Postgres { server, stores, .. } => {
+                let store = &stores[number];
                 let migrated = store.migrate().await;
                 migrated.map_err(|error| server.failure(&error))?;
-                Ok(Store::Postgres(store))
+                Ok(Store::Postgres(store.clone()))
             }
             Self::Sled(folder) => open_sled(&folder.path().join(number.to_string()))
                 .await
@@ -69,10 +82,8 @@ impl Trial {
     /// Removes what all its stores have kept; it can be used again.
     pub(crate) async fn clear(&self) -> Result<(), Failure> {
         match self {
-            Self::Postgres { server, tag } => {
-                for number in 0..STORES {
-                    let server = trial_server(server, tag, number);
-                    let store = server.connect(DEADLINE).await?;
+            Self::Postgres { server, stores, .. } => {
+                for store in stores {
                     let dropped = store.drop_tables().await;
                     dropped.map_err(|error| server.failure(&error))?;
                 }

@@ -35,7 +35,7 @@ impl SweepLock {
         // looked up in.
         let row = sqlx::query(
             "select pg_try_advisory_xact_lock(
-                (x'73776565'::bigint << 32) | to_regclass($1)::oid::bigint
+                (x'73776565'::bigint << 32) | $1::text::regclass::oid::bigint
             )",
         )
         .bind(table.to_string())

@@ -59,7 +59,7 @@ pub(crate) fn svg(measured: &[Measured]) -> Result<String, Box<dyn Error + Send 
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(SeriesLabelPosition::LowerRight)
             .background_style(WHITE)
             .border_style(GREY)
             .draw()
