@@ -1,6 +1,7 @@
 use std::{
     future::Future,
     num::NonZeroU32,
+    ops::ControlFlow,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -86,7 +87,8 @@ impl Sweeper {
         let mut failures = 0;
         while rested(rest, stop.as_mut()).await {
             rest = match self.sweep(stop.as_mut()).await {
-                Ok(()) => {
+                Ok(ControlFlow::Break(())) => return,
+                Ok(ControlFlow::Continue(())) => {
                     failures = 0;
                     jittered(self.interval)
                 }
@@ -100,17 +102,20 @@ impl Sweeper {
     }
 
     /// Removes what is dead now. Told to stop, it is content with less.
-    async fn sweep(&self, mut stop: Pin<&mut impl Future<Output = ()>>) -> store::Result<()> {
+    async fn sweep(
+        &self,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> store::Result<ControlFlow<()>> {
         let mut removed = 0;
         loop {
             let swept = observe::swept(self.store.sweep(self.batch)).await?;
             removed += swept.removed;
             if !swept.more {
                 observe::sweep_done(removed);
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             }
             if !rested(self.pause, stop.as_mut()).await {
-                return Ok(());
+                return Ok(ControlFlow::Break(()));
             }
         }
     }
