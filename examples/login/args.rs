@@ -28,6 +28,9 @@ pub(crate) struct Args {
 
     /// Where to keep sessions: `sled:PATH`, a folder, or `memory:`, until the program ends.
     ///
+    /// Built with the features for it, also `postgres://USER:PASSWORD@HOST/DATABASE`, where it
+    /// makes its table, and `redis://HOST`.
+    ///
     /// By default a folder in your data directory, or in ./data if there is none.
     #[arg(long, value_name = "URL")]
     store: Option<String>,

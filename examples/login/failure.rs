@@ -23,25 +23,30 @@ const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
 
 impl Failure {
-    pub(crate) fn of_sessions(error: &ConnectError) -> Self {
-        let (code, sentence) = match error {
+    pub(crate) fn of_sessions(url: &str, error: &ConnectError) -> Self {
+        let is_folder = url.starts_with("sled:");
+        let (code, cause, remedy) = match error {
             ConnectError::Store(store::Error::Unavailable(cause)) => {
-                let cause = chain(cause.as_ref());
-                (
-                    UNAVAILABLE,
-                    format!("{cause}; end that program, or name another store with --store"),
-                )
+                let remedy = match is_folder {
+                    true => "end that program, or name another store with --store",
+                    false => "start that server, or name another store with --store",
+                };
+                (UNAVAILABLE, cause, remedy)
             }
             ConnectError::Store(store::Error::Backend(cause)) => {
-                let cause = chain(cause.as_ref());
-                (
-                    SOFTWARE,
-                    format!("{cause}; name a folder with --store that this program can write"),
-                )
+                let remedy = match is_folder {
+                    true => "name a folder with --store that this program can write",
+                    false => "correct the URL after --store, or what the server allows",
+                };
+                (SOFTWARE, cause, remedy)
             }
-            ConnectError::Store(_) => (SOFTWARE, chain(error)),
-            _ => (USAGE, format!("--store: {}", chain(error))),
+            ConnectError::Store(_) => return Self::new(SOFTWARE, chain(error)),
+            _ => return Self::new(USAGE, format!("--store: {}", chain(error))),
         };
+        Self::new(code, format!("{}; {remedy}", chain(cause.as_ref())))
+    }
+
+    fn new(code: u8, sentence: String) -> Self {
         Self { code, sentence }
     }
 
@@ -101,8 +106,14 @@ impl Display for Failure {
     }
 }
 
+/// The error and its causes, without those that the message before has said already.
 fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let messages: Vec<_> = causes.map(ToString::to_string).collect();
+    let mut messages: Vec<String> = Vec::new();
+    for error in std::iter::successors(Some(error), |error| (*error).source()) {
+        let message = error.to_string();
+        if messages.last().is_none_or(|said| !said.ends_with(&message)) {
+            messages.push(message);
+        }
+    }
     messages.join(": ")
 }

@@ -4,6 +4,9 @@
 //! cargo run --example login --features axum,sled
 //! ```
 //!
+//! `--store` takes any URL that `cloakroom::connect` does and the features allow, for instance
+//! with `--features axum,postgres -- --store postgres://me@localhost/test`.
+//!
 //! What is about sessions is in `routes`; `users` keeps names and password hashes, `pages` is
 //! the HTML, and `same_site` turns away what other sites have a browser post.
 
@@ -13,6 +16,7 @@ mod local_path;
 mod pages;
 mod routes;
 mod same_site;
+mod sessions;
 mod users;
 
 use std::{
@@ -65,9 +69,9 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(args: &Args) -> Result<(), Failure> {
     let (url, folder) = args.places();
-    let store = cloakroom::connect(&url)
+    let store = sessions::open(&url)
         .await
-        .map_err(|cause| Failure::of_sessions(&cause))?;
+        .map_err(|cause| Failure::of_sessions(&url, &cause))?;
     let users = Users::open(folder.as_deref()).map_err(|cause| Failure::of_users(&cause))?;
     let sessions = SessionLayer::new(Arc::clone(&store))
         .browser_idle(args.browser_idle.into())

@@ -3,6 +3,8 @@
 mod acts;
 mod after_response;
 mod cookies;
+#[path = "../support/http.rs"]
+mod http;
 mod interleavings;
 mod lazy;
 mod lifetimes;
@@ -11,6 +13,8 @@ mod metrics;
 mod nested;
 mod outages;
 mod responses;
+#[path = "../support/routes.rs"]
+mod routes;
 mod support;
 mod sweeper;
 mod updates;

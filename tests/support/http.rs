@@ -1,3 +1,6 @@
+//! A server, and a browser that keeps its cookies.
+#![allow(dead_code)] // Each test program uses its part.
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use axum::Router;
@@ -7,7 +10,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{COOKIE, routes};
+use crate::routes::routes;
+
+/// The cookie of the default settings.
+pub(crate) const COOKIE: &str = "__Host-id";
 
 /// An application on a free port.
 #[derive(Clone, Copy, Debug)]
