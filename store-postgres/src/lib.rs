@@ -36,7 +36,7 @@ use crate::{
     runner::ask,
     save::{Create, Draft, Save},
     shared::Shared,
-    sweep::{Count, CountDue, Ping, Sweep},
+    sweep::{Count, Ping, Sweep},
     touch::Touch,
 };
 
@@ -178,7 +178,7 @@ impl PostgresStore {
     ///
     /// Those of a failing store.
     pub async fn count_due(&self) -> Result<u64> {
-        ask(&self.0, CountDue).await
+        self.0.count_due().await
     }
 
     /// Makes the stored record of this session unreadable, as the conformance kit asks.

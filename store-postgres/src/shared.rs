@@ -15,7 +15,7 @@ use crate::{
     save::{Create, Save},
     schema,
     sql::Statements,
-    sweep::{Count, CountDue, Ping, Sweep},
+    sweep::{self, Count, Ping, Sweep},
     sweep_lock::SweepLock,
     touch::Touch,
 };
@@ -38,7 +38,6 @@ pub(crate) struct Shared {
     pub(crate) owners: Lane<ExpireOwner>,
     pub(crate) sweeps: Lane<Sweep>,
     pub(crate) counts: Lane<Count>,
-    pub(crate) due_counts: Lane<CountDue>,
     pub(crate) pings: Lane<Ping>,
 }
 
@@ -60,7 +59,6 @@ impl Shared {
             owners: Lane::default(),
             sweeps: Lane::default(),
             counts: Lane::default(),
-            due_counts: Lane::default(),
             pings: Lane::default(),
         }
     }
@@ -95,6 +93,16 @@ impl Shared {
             answer
         };
         self.in_time(self.deadline, looking).await
+    }
+
+    pub(crate) async fn count_due(&self) -> Result<u64> {
+        let counting = async {
+            let mut connection = self.connections.take().await?;
+            let answer = sweep::count_due(&mut connection, &self.table).await;
+            connection.put_back(&answer);
+            answer
+        };
+        self.in_time(self.deadline, counting).await
     }
 
     pub(crate) async fn drop_tables(&self) -> Result<()> {

@@ -30,7 +30,6 @@ pub(crate) struct Statements {
     pub(crate) expire_owner: Arc<str>,
     pub(crate) sweep: Arc<str>,
     pub(crate) stats: Arc<str>,
-    pub(crate) count_due: Arc<str>,
     pub(crate) ping: Arc<str>,
 }
 
@@ -47,7 +46,6 @@ impl Statements {
             expire_owner: owners::expire_sql(table).into(),
             sweep: sweep::sql(table).into(),
             stats: sweep::stats_sql(table).into(),
-            count_due: sweep::count_due_sql(table).into(),
             ping: format!("select from {table} limit 1").into(),
         }
     }

@@ -16,9 +16,6 @@ pub(crate) struct Sweep(pub(crate) NonZeroU32);
 /// Counts what is stored.
 pub(crate) struct Count;
 
-/// Counts what a sweep would delete.
-pub(crate) struct CountDue;
-
 /// Asks whether the server answers and has the table.
 pub(crate) struct Ping;
 
@@ -123,38 +120,17 @@ impl Call for Count {
     }
 }
 
-/// The hour is enough to judge by: a row's own is never before its deadline.
-pub(crate) fn count_due_sql(table: &TableName) -> String {
-    format!("select count(*) from {table} where {DUE}")
-}
-
-impl Call for CountDue {
-    type Answer = u64;
-
-    const MOST: usize = 1;
-    const AT_ONCE: usize = 1;
-    const WRITES: bool = false;
-
-    fn lane(shared: &Shared) -> &Lane<Self> {
-        &shared.due_counts
-    }
-
-    fn id(&self) -> Option<SessionId> {
-        None
-    }
-
-    async fn run(
-        calls: &[&Self],
-        _: Duration,
-        sql: &Statements,
-        connection: &mut PgConnection,
-    ) -> Answers<u64> {
-        let row = sqlx::query(AssertSqlSafe(sql.count_due.clone()))
-            .fetch_one(connection)
-            .await?;
-        let count = row.try_get::<i64, _>(0)?.cast_unsigned();
-        Ok(calls.iter().map(|_| Ok(count)).collect())
-    }
+/// How many records a sweep would delete. The hour is enough to judge by: a row's own is never
+/// before its deadline.
+pub(crate) async fn count_due(
+    connection: &mut PgConnection,
+    table: &TableName,
+) -> sqlx::Result<u64> {
+    let sql = format!("select count(*) from {table} where {DUE}");
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await?;
+    Ok(row.try_get::<i64, _>(0)?.cast_unsigned())
 }
 
 impl Call for Ping {
