@@ -1,10 +1,11 @@
 use std::{
     cell::Cell,
+    fmt,
     io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::store::Store;
 
@@ -36,7 +37,7 @@ impl Progress {
             };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-            .with_style(style("{spinner} removed {human_pos}, {per_sec}"));
+            .with_style(style("{spinner} removed {human_pos}, {rate}"));
         // Counting is not waited for; the bar goes without a length until then.
         let (counted, store) = (bar.clone(), store.clone());
         tokio::spawn(async move {
@@ -44,7 +45,7 @@ impl Progress {
                 // What was removed in the meantime may be counted or not.
                 counted.set_length(due.max(counted.position()));
                 counted.set_style(style(
-                    "{wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left",
+                    "{wide_bar} {human_pos} of {human_len}, {rate}, {eta} left",
                 ));
             }
         });
@@ -75,5 +76,11 @@ impl Progress {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template);
+    style
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // There is nothing to do about a bar that cannot be formatted.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        })
 }
