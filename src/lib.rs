@@ -13,6 +13,7 @@ mod key;
 mod layer;
 mod observe;
 mod session;
+mod sweeper;
 
 #[cfg(feature = "axum")]
 pub use crate::extract::Marked;
@@ -24,6 +25,7 @@ pub use crate::{
     layer::{Outage, ResponseFuture, SessionHandle, SessionLayer, SessionService},
     session::{Committed, Session, SessionInfo},
     store::Persistence,
+    sweeper::Sweeper,
 };
 
 /// What a store is: the trait, the record, ids and lifetimes.

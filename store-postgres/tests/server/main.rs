@@ -7,4 +7,5 @@ mod schema;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+mod sweep_lock;
 mod time_zone;

@@ -1,0 +1,7 @@
+//! The program as cron, a script or a person runs it. Needs a server: `scripts/with-servers`.
+
+mod check;
+mod failures;
+mod sessions;
+mod support;
+mod sweep;
