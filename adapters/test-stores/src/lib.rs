@@ -59,7 +59,8 @@ async fn postgres() -> PostgresStore {
 
 /// Makes each function a test on each store: `on_every_store!(one_thing, another)`.
 ///
-/// A function is async and takes the store, as `Arc<dyn SessionStore>`.
+/// A function is async and takes the store, as `Arc<dyn SessionStore>`. It runs beside a second
+/// thread, so that what it spawns races.
 #[macro_export]
 macro_rules! on_every_store {
     ($($test:ident),+ $(,)?) => {
@@ -75,7 +76,7 @@ macro_rules! on_store {
     ($scheme:ident: $($test:ident),+) => {
         mod $scheme {
             $(
-                #[tokio::test]
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     let fresh = $crate::Fresh::open(stringify!($scheme)).await;
                     super::$test(fresh.store.clone()).await;

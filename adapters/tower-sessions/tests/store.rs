@@ -266,7 +266,7 @@ async fn what_has_expired_is_deleted(store: Stores) {
 
 async fn logout_wins_over_slow_saves(store: Stores) {
     let sessions = TowerSessionsStore::new(store);
-    let (rounds, mut saved, mut refused, mut revived) = (100, 0, 0, 0);
+    let (rounds, mut saved, mut refused, mut revived) = (200, 0, 0, 0);
     for _ in 0..rounds {
         let record = created(&sessions, HOUR).await;
         let slow: Vec<_> = (0..8)
@@ -275,7 +275,6 @@ async fn logout_wins_over_slow_saves(store: Stores) {
                 tokio::spawn(async move { ended(sessions.save(&record).await) })
             })
             .collect();
-        tokio::task::yield_now().await;
         sessions.delete(&record.id).await.unwrap();
         for save in slow {
             if save.await.unwrap() {
