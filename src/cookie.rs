@@ -98,7 +98,7 @@ impl CookieConfig {
 
     /// The tokens that the request has under our name, well-formed and distinct, and whether
     /// there is any cookie of ours at all.
-    pub(crate) fn find(&self, headers: &[HeaderValue]) -> Found {
+    pub(crate) fn find<'a>(&self, headers: impl IntoIterator<Item = &'a HeaderValue>) -> Found {
         let mut found = Found::default();
         for header in headers {
             // Other cookies of the site may be anything, and must not hide ours.

@@ -6,4 +6,5 @@
 
 pub mod backends;
 pub mod load;
+pub mod requests;
 pub mod sample;

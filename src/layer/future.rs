@@ -1,6 +1,7 @@
 use std::{
     fmt,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -42,9 +43,12 @@ pin_project! {
 /// The handler has returned; its session is being stored, whether or not anybody still waits
 /// for the response (M7).
 struct Finishing<B> {
-    task: JoinHandle<(Result<()>, Additions)>,
+    task: JoinHandle<Finished>,
     response: Option<Response<B>>,
 }
+
+/// Whether all was stored, and what the response head gets.
+type Finished = (Result<()>, Additions);
 
 /// How long the store calls after a handler may take all in all: five seconds of contention and
 /// a store's own deadline twice.
@@ -78,8 +82,18 @@ where
             if let Some(additions) = shared.try_seal(response.status()) {
                 return Poll::Ready(Ok(completed(shared, response, additions)));
             }
+            let mut finishing = Box::pin(finished(Arc::clone(shared)));
+            // A store that answers at once needs no task.
+            let at_once = || finishing.as_mut().poll(context);
+            match catch_unwind(AssertUnwindSafe(at_once)) {
+                Ok(Poll::Pending) => {}
+                Ok(Poll::Ready(finished)) => {
+                    return Poll::Ready(Ok(answered(shared, response, Some(finished))));
+                }
+                Err(_panic) => return Poll::Ready(Ok(answered(shared, response, None))),
+            }
             *this.finishing = Some(Finishing {
-                task: tokio::spawn(finished(Arc::clone(shared)).in_current_span()),
+                task: tokio::spawn(finishing.in_current_span()),
                 response: Some(response),
             });
         }
@@ -91,21 +105,30 @@ where
             .response
             .take()
             .expect("polled once more after it was ready");
-        let (response, additions) = match outcome {
-            Ok((Ok(()), additions)) => (response, additions),
-            Ok((Err(failure), additions)) => (replaced(response, failure.status()), additions),
-            Err(_panicked) => {
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                (replaced(response, status), shared.seal())
-            }
-        };
-        Poll::Ready(Ok(completed(shared, response, additions)))
+        Poll::Ready(Ok(answered(shared, response, outcome.ok())))
     }
 }
 
-async fn finished(shared: Arc<Shared>) -> (Result<()>, Additions) {
+/// The response after the store's calls, or after their panic.
+fn answered<B: Default>(
+    shared: &Shared,
+    response: Response<B>,
+    finished: Option<Finished>,
+) -> Response<B> {
+    let (response, additions) = match finished {
+        Some((Ok(()), additions)) => (response, additions),
+        Some((Err(failure), additions)) => (replaced(response, failure.status()), additions),
+        None => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            (replaced(response, status), shared.seal())
+        }
+    };
+    completed(shared, response, additions)
+}
+
+async fn finished(shared: Arc<Shared>) -> Finished {
     let finishing = async {
-        let _gate = shared.gate.lock().await;
+        let _gate = shared.gate().lock().await;
         let finished = finish(&shared).await;
         // With the gate held: an act is either over, or finds that the response has left.
         (finished, shared.seal())
@@ -135,14 +158,14 @@ impl Shared {
     /// Seals the session if there is nothing to wait for: no act that has begun, no changes and
     /// no touch.
     fn try_seal(&self, status: StatusCode) -> Option<Additions> {
-        let gate = self.gate.try_lock();
+        let is_idle = self.is_idle();
         let mut state = self.state();
         if status.is_server_error() || state.doomed {
             state.discard();
         }
         let has_work = state.has_pending() || state.gone || state.touch_due().is_some();
         drop(state);
-        (gate.is_ok() && !has_work).then(|| self.seal())
+        (is_idle && !has_work).then(|| self.seal())
     }
 
     /// What the session adds to the response head. From here on no cookie can follow (M20).

@@ -101,6 +101,10 @@ fn remove_cookie(headers: &mut HeaderMap, name: &str) {
 
 /// Adds `Cookie` to `Vary`, unless it is there or covered by `*` (M13).
 fn vary_on_cookie(headers: &mut HeaderMap) {
+    if !headers.contains_key(VARY) {
+        headers.insert(VARY, HeaderValue::from_static("Cookie"));
+        return;
+    }
     if says(&headers.get_all(VARY), "cookie") || says(&headers.get_all(VARY), "*") {
         return;
     }

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, header::COOKIE};
+use http::{Request, Response};
 use tower_service::Service;
 
 use crate::{
@@ -45,8 +45,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let cookies = request.headers().get_all(COOKIE).iter().cloned().collect();
-        let shared = Arc::new(Shared::new(Arc::clone(&self.config), cookies));
+        let shared = Arc::new(Shared::new(Arc::clone(&self.config), request.headers()));
         let handle = SessionHandle::<M>::new(Arc::clone(&shared));
         let entered = handle.enter(request.extensions_mut());
         ResponseFuture::new(self.inner.call(request), entered.then_some(shared))

@@ -18,7 +18,7 @@ pub(crate) async fn sign_in(shared: Arc<Shared>, owner: Owner) -> Result<()> {
     };
     let stranger = |record: &Record| record.owner.as_ref().is_some_and(|other| *other != owner);
     let mut was_stranger = false;
-    let mut retry = Retry::new();
+    let mut retry = Retry::default();
     loop {
         was_stranger |= base.as_ref().is_some_and(stranger);
         let token = SessionToken::generate()?;
@@ -67,7 +67,7 @@ pub(crate) async fn rotate(shared: Arc<Shared>) -> Result<()> {
         state.check_can_get_new_id()?;
         state.record.clone()
     };
-    let mut retry = Retry::new();
+    let mut retry = Retry::default();
     while let Some(old) = base {
         let token = SessionToken::generate()?;
         let next = Record {

@@ -23,7 +23,7 @@ async fn try_commit(shared: &Shared) -> Result<Committed> {
         Ok(work) => work,
         Err(nothing_to_do) => return Ok(nothing_to_do),
     };
-    let mut retry = Retry::new();
+    let mut retry = Retry::default();
     loop {
         let Some((next, token)) = work.next(&shared.config)? else {
             shared.state().unchanged(work.base);

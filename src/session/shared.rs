@@ -1,12 +1,12 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Poll,
     time::Duration,
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header::COOKIE};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
@@ -22,21 +22,35 @@ use crate::{
 /// One request's session, shared by all its handles.
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
-    /// The request's `Cookie` headers.
-    cookies: Vec<HeaderValue>,
-    /// Orders the store calls of this session, one after the other (M6).
-    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+    /// The request's `Cookie` headers; hardly any has more than one.
+    cookie: Option<HeaderValue>,
+    more_cookies: Vec<HeaderValue>,
+    /// Orders the store calls of this session, one after the other (M6). Made by the first.
+    gate: OnceLock<Arc<Gate>>,
     state: Mutex<State>,
 }
 
+pub(crate) type Gate = tokio::sync::Mutex<()>;
+
 impl Shared {
-    pub(crate) fn new(config: Arc<Config>, cookies: Vec<HeaderValue>) -> Self {
+    pub(crate) fn new(config: Arc<Config>, headers: &HeaderMap) -> Self {
+        let mut cookies = headers.get_all(COOKIE).iter().cloned();
         Self {
             config,
-            cookies,
-            gate: Arc::default(),
+            cookie: cookies.next(),
+            more_cookies: cookies.collect(),
+            gate: OnceLock::new(),
             state: Mutex::default(),
         }
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        self.gate.get_or_init(Arc::default)
+    }
+
+    /// Whether no store call is under way or waits for its turn.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.gate.get().is_none_or(|gate| gate.try_lock().is_ok())
     }
 
     /// The state, for a moment: nothing is awaited and no closure of the application is called
@@ -46,12 +60,13 @@ impl Shared {
     }
 
     pub(crate) fn found(&self) -> crate::cookie::Found {
-        self.config.cookie.find(&self.cookies)
+        let cookies = self.cookie.iter().chain(&self.more_cookies);
+        self.config.cookie.find(cookies)
     }
 
     /// Asks the store for the session, once (M1, M3, M14, M15).
     pub(crate) async fn load(&self) -> Result<()> {
-        let _gate = self.gate.lock().await;
+        let _gate = self.gate().lock().await;
         {
             let mut state = self.state();
             state.looked = true;
@@ -78,7 +93,7 @@ impl Shared {
     }
 
     async fn first_live(&self) -> store::Result<Option<(SessionToken, Record)>> {
-        if self.cookies.is_empty() {
+        if self.cookie.is_none() {
             return Ok(None);
         }
         for token in self.found().tokens {
@@ -133,7 +148,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let mut turn = Box::pin(Arc::clone(&shared.gate).lock_owned());
+    let mut turn = Box::pin(Arc::clone(shared.gate()).lock_owned());
     // The place in the queue is taken here, so that a response that ends now waits for it. The
     // waiting is the task's, so that an act which nobody polls any more holds up no other.
     let at_once = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
@@ -156,9 +171,10 @@ where
 }
 
 /// Tries again after lost races, for as long as that makes sense (M4).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Retry {
-    started: Instant,
+    /// Since the first race that was lost.
+    since: Option<Instant>,
     tries: u32,
 }
 
@@ -168,16 +184,10 @@ pub(crate) struct Retry {
 const CONTENTION: Duration = Duration::from_secs(5);
 
 impl Retry {
-    pub(crate) fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            tries: 0,
-        }
-    }
-
     /// Waits a random while, longer from try to try and up to 64 ms.
     pub(crate) async fn again(&mut self) -> Result<()> {
-        if self.started.elapsed() >= CONTENTION {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= CONTENTION {
             return Err(Error::Contended);
         }
         let most = 1_000 << self.tries.min(6);

@@ -1,4 +1,4 @@
-use std::mem;
+use std::{mem, sync::Arc};
 
 use crate::{
     Committed, Error, Result,
@@ -27,7 +27,7 @@ pub(crate) struct State {
     /// What is to be committed.
     pub(crate) changes: Changes,
     /// What is being committed.
-    in_flight: Option<Changes>,
+    in_flight: Option<Arc<Changes>>,
     pub(crate) remember: Option<Persistence>,
     /// The session ended elsewhere while this request used it (M5).
     pub(crate) gone: bool,
@@ -51,7 +51,7 @@ pub(crate) enum CookieDue {
 /// A commit to be made: changes to apply to a record, or to none.
 #[derive(Debug)]
 pub(crate) struct Work {
-    pub(crate) changes: Changes,
+    pub(crate) changes: Arc<Changes>,
     pub(crate) base: Option<Record>,
     remember: Option<Persistence>,
 }
@@ -134,8 +134,8 @@ impl State {
             return Err(Committed::Unchanged);
         }
         self.restore();
-        let changes = mem::take(&mut self.changes);
-        self.in_flight = Some(changes.clone());
+        let changes = Arc::new(mem::take(&mut self.changes));
+        self.in_flight = Some(Arc::clone(&changes));
         Ok(Work {
             changes,
             base: self.record.clone(),
@@ -146,7 +146,7 @@ impl State {
     /// Puts back what could not be committed, before what came after it.
     pub(crate) fn restore(&mut self) {
         if let Some(in_flight) = self.in_flight.take() {
-            self.changes = in_flight.then(mem::take(&mut self.changes));
+            self.changes = Arc::unwrap_or_clone(in_flight).then(mem::take(&mut self.changes));
         }
     }
 
