@@ -1,10 +1,11 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult,
     cluster::{ClusterClient, ClusterClientBuilder},
     sentinel::SentinelClient,
 };
+use rustls::crypto::CryptoProvider;
 use tokio::sync::Mutex;
 
 use crate::connections::Connection;
@@ -51,7 +52,7 @@ impl Source {
             .set_response_timeout(None);
         Ok(match self {
             Self::Server(client) => Connection::Server(
-                client
+                cryptography_for(client)
                     .get_multiplexed_async_connection_with_config(&settings)
                     .await?,
             ),
@@ -65,6 +66,17 @@ impl Source {
             Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
         })
     }
+}
+
+/// Sees to it that a client which speaks TLS finds some cryptography: rustls panics where the
+/// program has chosen none and its dependencies enable two.
+fn cryptography_for(client: &Client) -> &Client {
+    let address = client.get_connection_info().addr();
+    if matches!(address, ConnectionAddr::TcpTls { .. }) && CryptoProvider::get_default().is_none() {
+        // If somebody else is faster, theirs will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    client
 }
 
 impl fmt::Debug for Source {
