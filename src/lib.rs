@@ -34,5 +34,7 @@ pub use cloakroom_store_api as store;
 pub use cloakroom_store_memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use cloakroom_store_postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use cloakroom_store_redis::RedisStore;
 #[cfg(feature = "sled")]
 pub use cloakroom_store_sled::SledStore;
