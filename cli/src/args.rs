@@ -6,6 +6,7 @@ use std::{env, time::Duration};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use cloakroom_store_postgres::TableName;
+use cloakroom_store_redis::Prefix;
 
 use crate::exit::Failure;
 
@@ -24,8 +25,8 @@ pub(crate) use self::{
     subcommand_required = true,
     arg_required_else_help = false,
     after_help = "\
-A store is sled:PATH, a folder, or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Name it by --store,
-or in CLOAKROOM_STORE, where other users of the machine do not see its password.
+A store is sled:PATH, a folder, postgres://USER:PASSWORD@HOST:PORT/DATABASE, or redis://HOST:PORT.
+Name it by --store, or in CLOAKROOM_STORE, where other users of the machine do not see its password.
 
 Examples:
   export CLOAKROOM_STORE=postgres://app:secret@db.example/app
@@ -67,7 +68,8 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
-    /// Where the sessions are: sled:PATH, or postgres://USER:PASSWORD@HOST/DATABASE.
+    /// Where the sessions are: sled:PATH, postgres://USER:PASSWORD@HOST/DATABASE, or a URL of
+    /// Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.
     #[arg(
         long,
         value_name = "URL",
@@ -79,6 +81,10 @@ pub(crate) struct StoreArgs {
     /// The table in PostgreSQL, as TABLE or SCHEMA.TABLE [default: cloakroom_sessions].
     #[arg(long, value_name = "NAME")]
     pub(crate) table: Option<TableName>,
+
+    /// What the keys in Redis begin with [default: cloakroom:].
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prefix: Option<Prefix>,
 
     /// How long one call may take [default: 30s, or 10m where all is read].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]

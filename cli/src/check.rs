@@ -19,7 +19,7 @@ use crate::{
     store::Place,
     trial::Trial,
 };
-use subject::{Postgres, Sled};
+use subject::{Postgres, Redis, Sled};
 
 macro_rules! behaviours {
     (() $($module:ident::$check:ident)*) => {
@@ -46,6 +46,7 @@ pub(crate) fn one(args: &CheckArgs, name: &str, tag: &str) -> Result<Outcome, Fa
     }));
     match Place::new(&args.store)? {
         Place::Postgres(server) => run_behaviour(name, Postgres::new(server, tag)),
+        Place::Redis(keys) => run_behaviour(name, Redis::new(keys, tag)),
         Place::Sled(_) => run_behaviour(name, Sled::new(tag)),
     }
     Ok(Outcome::Done)

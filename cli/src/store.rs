@@ -5,6 +5,7 @@ use std::{
 
 use cloakroom_store_api::{Error, SessionStore};
 use cloakroom_store_postgres::{PostgresStore, TableName};
+use cloakroom_store_redis::{Prefix, RedisStore};
 use cloakroom_store_sled::SledStore;
 use tokio::task::spawn_blocking;
 
@@ -24,7 +25,15 @@ pub(crate) const READ_ALL_DEADLINE: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     Postgres(Server),
+    Redis(Keys),
     Sled(PathBuf),
+}
+
+/// A Redis, and what the keys of the sessions begin with.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) url: String,
+    pub(crate) prefix: Prefix,
 }
 
 /// A server, and which of its tables.
@@ -38,6 +47,7 @@ pub(crate) struct Server {
 #[derive(Clone, Debug)]
 pub(crate) enum Store {
     Postgres(PostgresStore),
+    Redis(RedisStore),
     Sled(SledStore),
 }
 
@@ -60,6 +70,12 @@ impl Place {
                 url: url.clone(),
                 table: args.table.clone().unwrap_or_default(),
             }),
+            "redis" | "rediss" | "unix" | "redis+unix" | "redis+sentinel" | "redis+cluster" => {
+                Self::Redis(Keys {
+                    url: url.clone(),
+                    prefix: args.prefix.clone().unwrap_or_default(),
+                })
+            }
             "sled" if rest.is_empty() => {
                 return Err(Failure::usage("a folder follows sled:, as sled:PATH"));
             }
@@ -77,9 +93,13 @@ impl Place {
             }
         };
         match &place {
-            Self::Postgres(_) => Ok(place),
-            _ if args.table.is_none() => Ok(place),
-            _ => Err(Failure::usage("--table is for PostgreSQL only")),
+            Self::Postgres(_) | Self::Sled(_) if args.prefix.is_some() => {
+                Err(Failure::usage("--prefix is for Redis only"))
+            }
+            Self::Redis(_) | Self::Sled(_) if args.table.is_some() => {
+                Err(Failure::usage("--table is for PostgreSQL only"))
+            }
+            _ => Ok(place),
         }
     }
 
@@ -87,6 +107,7 @@ impl Place {
     pub(crate) async fn open(&self, deadline: Duration) -> Result<Store, Failure> {
         match self {
             Self::Postgres(server) => server.open(deadline).await.map(Store::Postgres),
+            Self::Redis(keys) => keys.connect(deadline).await.map(Store::Redis),
             Self::Sled(path) if !path.join("db").is_file() => {
                 Err(Failure::unreachable(format_args!(
                     "there are no sessions in the folder `{}`, check the path",
@@ -101,6 +122,7 @@ impl Place {
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         match self {
             Self::Postgres(server) => server.failure(error),
+            Self::Redis(keys) => keys.failure(error),
             Self::Sled(_) => Failure::other(format_args!("{error}: {}", causes(error))),
         }
     }
@@ -152,15 +174,50 @@ impl Server {
         }
     }
 
-    /// The host, and what follows it up to the first parameter. The password is before or after.
     fn shown(&self) -> &str {
-        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
-        let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        match rest.split(['?', '&', '#']).next() {
-            None | Some("") => "the PostgreSQL server",
-            Some(host) => host,
+        host(&self.url).unwrap_or("the PostgreSQL server")
+    }
+}
+
+impl Keys {
+    pub(crate) async fn connect(&self, deadline: Duration) -> Result<RedisStore, Failure> {
+        RedisStore::builder(&self.url)
+            .prefix(self.prefix.clone())
+            .deadline(deadline)
+            .connect()
+            .await
+            .map_err(|error| self.failure(&error))
+    }
+
+    pub(crate) fn failure(&self, error: &Error) -> Failure {
+        let causes = causes(error);
+        match error {
+            Error::Unavailable(_) => Failure::unreachable(format_args!(
+                "{} cannot be reached ({causes}); see that it runs, and that --store names it",
+                host(&self.url).unwrap_or("the Redis server")
+            )),
+            _ => Failure::other(format_args!(
+                "Redis refused ({causes}); see that user, password and rights in --store are right"
+            )),
         }
     }
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The host in a URL, and what follows it up to the first parameter. The password is before or
+/// after.
+fn host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let host = rest.split(['?', '&', '#']).next()?;
+    (!host.is_empty()).then_some(host)
 }
 
 impl std::fmt::Debug for Server {
@@ -192,6 +249,7 @@ impl Store {
     pub(crate) fn sessions(&self) -> &dyn SessionStore {
         match self {
             Self::Postgres(store) => store,
+            Self::Redis(store) => store,
             Self::Sled(store) => store,
         }
     }
@@ -200,6 +258,7 @@ impl Store {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "postgres",
+            Self::Redis(_) => "redis",
             Self::Sled(_) => "sled",
         }
     }
@@ -208,9 +267,10 @@ impl Store {
     pub(crate) async fn count_due(&self) -> Result<u64, Error> {
         match self {
             Self::Postgres(store) => store.count_due().await,
+            Self::Redis(_) => Ok(0),
             Self::Sled(store) => Ok(store.stats().await?.expired),
         }
     }
 }
 
-const SCHEMES: &str = "sled:PATH or postgres://USER:PASSWORD@HOST/DATABASE";
+const SCHEMES: &str = "sled:PATH, postgres://USER:PASSWORD@HOST/DATABASE or redis://HOST";

@@ -24,6 +24,12 @@ pub(crate) async fn run(args: SweepArgs) -> Result<Outcome, Failure> {
         DEADLINE
     };
     let store = place.open(args.store.deadline.unwrap_or(usual)).await?;
+    if let Store::Redis(_) = store {
+        let report = Report::new(&store, args.dry_run);
+        let text = "Redis removes sessions that have ended by itself, there is nothing to sweep";
+        print_as(args.format, text, &report)?;
+        return Ok(Outcome::Done);
+    }
     if args.dry_run {
         return count(&args, &place, &store).await;
     }

@@ -1,12 +1,13 @@
 use std::path::Path;
 
 use cloakroom_store_postgres::PostgresStore;
+use cloakroom_store_redis::RedisStore;
 use tempfile::TempDir;
 
 use crate::{
     args::StoreArgs,
     exit::Failure,
-    store::{DEADLINE, Place, Server, Store, open_sled},
+    store::{DEADLINE, Keys, Place, Server, Store, open_sled},
 };
 
 /// Throwaway tables or folders beside the named one, whose sessions are never touched.
@@ -15,6 +16,11 @@ pub(crate) enum Trial {
         server: Server,
         tag: String,
         stores: Vec<PostgresStore>,
+    },
+    Redis {
+        keys: Keys,
+        tag: String,
+        stores: Vec<RedisStore>,
     },
     Sled(TempDir),
 }
@@ -40,6 +46,15 @@ impl Trial {
                     stores,
                 })
             }
+            Place::Redis(keys) => {
+                let tag = format!("{:016x}", fastrand::u64(..));
+                let mut stores = Vec::new();
+                for number in 0..STORES {
+                    let deadline = args.deadline.unwrap_or(DEADLINE);
+                    stores.push(trial_keys(&keys, &tag, number).connect(deadline).await?);
+                }
+                Ok(Self::Redis { keys, tag, stores })
+            }
             Place::Sled(path) => {
                 let parent = path.parent().filter(|parent| *parent != Path::new(""));
                 let parent = parent.unwrap_or(Path::new("."));
@@ -59,7 +74,7 @@ impl Trial {
     /// What tells another process of this program where the trial is.
     pub(crate) fn tag(&self) -> String {
         match self {
-            Self::Postgres { tag, .. } => tag.clone(),
+            Self::Postgres { tag, .. } | Self::Redis { tag, .. } => tag.clone(),
             Self::Sled(folder) => folder.path().display().to_string(),
         }
     }
@@ -73,6 +88,7 @@ impl Trial {
                 migrated.map_err(|error| server.failure(&error))?;
                 Ok(Store::Postgres(store.clone()))
             }
+            Self::Redis { stores, .. } => Ok(Store::Redis(stores[number].clone())),
             Self::Sled(folder) => open_sled(&folder.path().join(number.to_string()))
                 .await
                 .map(Store::Sled),
@@ -86,6 +102,12 @@ impl Trial {
                 for store in stores {
                     let dropped = store.drop_tables().await;
                     dropped.map_err(|error| server.failure(&error))?;
+                }
+            }
+            Self::Redis { keys, stores, .. } => {
+                for store in stores {
+                    let cleared = store.clear().await;
+                    cleared.map_err(|error| keys.failure(&error))?;
                 }
             }
             Self::Sled(folder) => {
@@ -116,5 +138,14 @@ pub(crate) fn trial_server(server: &Server, tag: &str, number: usize) -> Server 
     Server {
         url: server.url.clone(),
         table: table.parse().expect("it is short and has no other dot"),
+    }
+}
+
+/// The same Redis with a prefix of a trial.
+pub(crate) fn trial_keys(keys: &Keys, tag: &str, number: usize) -> Keys {
+    let prefix = format!("cloakroom-trial-{tag}-{number}:");
+    Keys {
+        url: keys.url.clone(),
+        prefix: prefix.parse().expect("it is short and visible"),
     }
 }

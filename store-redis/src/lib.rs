@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod clear;
 mod clock;
 mod config;
 mod connections;
@@ -12,6 +13,7 @@ mod ping;
 mod prefix;
 mod rotate;
 mod save;
+mod scan;
 mod scripts;
 mod stats;
 mod url;
@@ -105,6 +107,32 @@ impl RedisStore {
     #[must_use]
     pub fn prefix(&self) -> &Prefix {
         &self.0.prefix
+    }
+
+    /// Removes all sessions of this prefix, live or not, and all that belongs to them.
+    ///
+    /// Sessions that are stored meanwhile may stay. It looks at every key of the server.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] and [`Error::Backend`] as for any call. Some are removed then.
+    pub async fn clear(&self) -> Result<()> {
+        clear::clear(&self.0).await
+    }
+
+    /// Makes a record unreadable, for the conformance kit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] and [`Error::Backend`] as for any call.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    pub async fn spoil(&self, id: SessionId) -> Result<()> {
+        let link = self.link();
+        let mut write = redis::cmd("SETRANGE");
+        write.arg(link.prefix().record(id));
+        write.arg(header::LENGTH + 8).arg("spoiled");
+        link.about(id, &write).await.map(drop)
     }
 
     fn link(&self) -> Link {

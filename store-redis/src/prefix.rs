@@ -42,6 +42,15 @@ impl Prefix {
 
     /// A glob pattern for the keys of sessions. It may match a few others.
     pub(crate) fn pattern(&self) -> String {
+        self.escaped() + &"?".repeat(ID)
+    }
+
+    /// A glob pattern for all keys. It matches those of longer prefixes too.
+    pub(crate) fn pattern_of_all(&self) -> String {
+        self.escaped() + "*"
+    }
+
+    fn escaped(&self) -> String {
         let mut pattern = String::new();
         for character in self.0.chars() {
             if r"*?[]^-\".contains(character) {
@@ -49,7 +58,14 @@ impl Prefix {
             }
             pattern.push(character);
         }
-        pattern + &"?".repeat(ID)
+        pattern
+    }
+
+    /// Whether a key is of a session or of an owner's index under this very prefix.
+    pub(crate) fn owns(&self, key: &[u8]) -> bool {
+        let end = format!(":{}:owner", self.0.len());
+        let is_index = key.starts_with(self.0.as_bytes()) && key.ends_with(end.as_bytes());
+        is_index || self.id(key).is_some()
     }
 
     /// The session that a key is of.
@@ -117,7 +133,11 @@ mod tests {
         assert_eq!(prefix("a").id(key.as_bytes()), Some(id));
         for other in ["aa", "ab", "b"] {
             assert_eq!(prefix(other).id(key.as_bytes()), None);
+            assert!(!prefix(other).owns(key.as_bytes()));
         }
+        let index = prefix("ab").owner("ann");
+        assert!(prefix("a").owns(key.as_bytes()) && prefix("ab").owns(index.as_bytes()));
+        assert!(!prefix("a").owns(index.as_bytes()));
         assert_ne!(prefix("a").owner("b:c"), prefix("ab:").owner("c"));
         assert_ne!(prefix("a").owner("bc"), prefix("ab").owner("c"));
         // Whatever the owner, the key of its index ends as no session's key does.

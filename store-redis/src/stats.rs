@@ -7,35 +7,20 @@ use redis::Value;
 use crate::{
     header::{self, Header, State},
     link::{Link, Shared},
+    scan::Scan,
 };
-
-/// How many keys a page has, about.
-const PAGE: usize = 500;
 
 pub(crate) async fn stats(shared: &Arc<Shared>) -> Result<Stats> {
     let mut stats = Stats::default();
     // A scan may show a key twice.
     let mut seen = HashSet::new();
-    for server in Link::new(shared).servers().await? {
-        let mut cursor = 0;
-        loop {
-            let link = Link::new(shared);
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(link.prefix().pattern());
-            scan.arg("COUNT").arg(PAGE).arg("TYPE").arg("string");
-            let (next, keys): (u64, Vec<Vec<u8>>) = link.query_at(&server, &scan).await?;
-            let mut ids: Vec<_> = keys
-                .iter()
-                .filter_map(|key| link.prefix().id(key))
-                .collect();
-            ids.retain(|&id| seen.insert(id));
-            for header in join_all(ids.into_iter().map(|id| header(&link, id))).await {
-                count(&mut stats, header?);
-            }
-            cursor = next;
-            if cursor == 0 {
-                break;
-            }
+    let mut scan = Scan::new(shared, shared.prefix.pattern()).await?;
+    while let Some(keys) = scan.page().await? {
+        let link = Link::new(shared);
+        let ids = keys.iter().filter_map(|key| shared.prefix.id(key));
+        let new: Vec<_> = ids.filter(|&id| seen.insert(id)).collect();
+        for header in join_all(new.into_iter().map(|id| header(&link, id))).await {
+            count(&mut stats, header?);
         }
     }
     Ok(stats)

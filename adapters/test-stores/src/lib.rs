@@ -1,10 +1,11 @@
-//! Runs a behaviour over every store. PostgreSQL needs a server: `scripts/with-servers`.
+//! Runs a behaviour over every store. PostgreSQL and Redis need servers: `scripts/with-servers`.
 
 use std::{env, sync::Arc};
 
 use cloakroom_store_api::SessionStore;
 use cloakroom_store_memory::MemoryStore;
 use cloakroom_store_postgres::{PostgresStore, TableName};
+use cloakroom_store_redis::{Prefix, RedisStore};
 use cloakroom_store_sled::SledStore;
 use tempfile::TempDir;
 
@@ -18,7 +19,7 @@ pub struct Fresh {
 }
 
 impl Fresh {
-    /// Opens a store by the scheme of its URL: `memory`, `sled` or `postgres`.
+    /// Opens a store by the scheme of its URL: `memory`, `sled`, `postgres` or `redis`.
     ///
     /// # Panics
     ///
@@ -40,14 +41,31 @@ impl Fresh {
                 store: Arc::new(postgres().await),
                 _folder: None,
             },
+            "redis" => Self {
+                store: Arc::new(redis().await),
+                _folder: None,
+            },
             other => panic!("no store is called {other}"),
         }
     }
 }
 
+/// The URL in this variable.
+fn server(variable: &str) -> String {
+    env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} names a server; scripts/with-servers sets it"))
+}
+
+async fn redis() -> RedisStore {
+    let prefix: Prefix = format!("test-{:032x}:", fastrand::u128(..))
+        .parse()
+        .expect("it is short and visible");
+    let builder = RedisStore::builder(&server("CLOAKROOM_TEST_REDIS_URL")).prefix(prefix);
+    builder.connect().await.expect("the server answers")
+}
+
 async fn postgres() -> PostgresStore {
-    let url = env::var("CLOAKROOM_TEST_POSTGRES_URL")
-        .expect("CLOAKROOM_TEST_POSTGRES_URL names a server; scripts/with-servers sets it");
+    let url = server("CLOAKROOM_TEST_POSTGRES_URL");
     let table: TableName = format!("test_{:032x}", fastrand::u128(..))
         .parse()
         .expect("letters, digits and an underscore are a table's name");
@@ -67,6 +85,7 @@ macro_rules! on_every_store {
         $crate::on_store!(memory: $($test),+);
         $crate::on_store!(sled: $($test),+);
         $crate::on_store!(postgres: $($test),+);
+        $crate::on_store!(redis: $($test),+);
     };
 }
 

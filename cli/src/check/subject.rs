@@ -5,11 +5,12 @@ use std::{
 
 use cloakroom_store_api::{SessionId, conformance::Subject};
 use cloakroom_store_postgres::PostgresStore;
+use cloakroom_store_redis::RedisStore;
 use cloakroom_store_sled::SledStore;
 
 use crate::{
-    store::{DEADLINE, Server},
-    trial::{STORES, trial_server},
+    store::{DEADLINE, Keys, Server},
+    trial::{STORES, trial_keys, trial_server},
 };
 
 /// A table for each store.
@@ -56,6 +57,49 @@ impl Subject for Postgres {
     async fn spoil(&self, store: &PostgresStore, id: SessionId) {
         let spoiled = store.spoil(id).await;
         spoiled.unwrap_or_else(|error| panic!("{}", self.server.failure(&error)));
+    }
+}
+
+/// A prefix for each store.
+pub(crate) struct Redis {
+    keys: Keys,
+    tag: String,
+    next: AtomicUsize,
+}
+
+impl Redis {
+    pub(crate) fn new(keys: Keys, tag: &str) -> Self {
+        Self {
+            keys,
+            tag: tag.to_owned(),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    async fn connect(keys: &Keys) -> RedisStore {
+        let connected = keys.connect(DEADLINE).await;
+        connected.unwrap_or_else(|failure| panic!("{failure}"))
+    }
+}
+
+impl Subject for Redis {
+    type Store = RedisStore;
+
+    async fn store(&self) -> RedisStore {
+        Self::connect(&trial_keys(&self.keys, &self.tag, next(&self.next))).await
+    }
+
+    async fn node(&self, store: &RedisStore) -> RedisStore {
+        Self::connect(&Keys {
+            url: self.keys.url.clone(),
+            prefix: store.prefix().clone(),
+        })
+        .await
+    }
+
+    async fn spoil(&self, store: &RedisStore, id: SessionId) {
+        let spoiled = store.spoil(id).await;
+        spoiled.unwrap_or_else(|error| panic!("{}", self.keys.failure(&error)));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod failures;
+mod redis;
 mod sessions;
 mod support;
 mod sweep;
