@@ -24,7 +24,7 @@ pub(crate) enum Failure {
     #[error("the server is a node of a cluster; use redis+cluster:")]
     Cluster(#[source] RedisError),
 
-    #[error("the Sentinels know no master of this name")]
+    #[error("the Sentinels know no master of this name that is up")]
     NoMaster(#[source] RedisError),
 
     #[error("no answer within {0:?}")]
@@ -45,7 +45,7 @@ pub(crate) enum About {
 }
 
 /// Sorts what redis says by what its caller can do.
-pub(crate) fn sorted(error: RedisError, about: About) -> Error {
+pub(crate) fn sorted(error: RedisError, about: About, in_cluster: bool) -> Error {
     let code = error.code().map(str::to_owned).unwrap_or_default();
     if is_wrong_type(&error) {
         return match about {
@@ -55,7 +55,8 @@ pub(crate) fn sorted(error: RedisError, about: About) -> Error {
     }
     match error.kind() {
         ErrorKind::AuthenticationFailed => Error::backend(Failure::Refused(error)),
-        ErrorKind::MasterNameNotFoundBySentinel => Error::backend(Failure::NoMaster(error)),
+        // A failover may be on its way.
+        ErrorKind::MasterNameNotFoundBySentinel => Error::unavailable(Failure::NoMaster(error)),
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => Error::unavailable(error),
         ErrorKind::Server(kind) => match kind {
             ServerErrorKind::ReadOnly => Error::unavailable(Failure::ReadOnly(error)),
@@ -64,6 +65,10 @@ pub(crate) fn sorted(error: RedisError, about: About) -> Error {
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::MasterDown
             | ServerErrorKind::TryAgain => Error::unavailable(error),
+            // The client follows these, and gives up if they lead in circles.
+            ServerErrorKind::Moved | ServerErrorKind::Ask if in_cluster => {
+                Error::unavailable(error)
+            }
             ServerErrorKind::Moved | ServerErrorKind::Ask => {
                 Error::backend(Failure::Cluster(error))
             }

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use cloakroom_store_api::{Result, SessionId, Stamp, Timestamp};
+use cloakroom_store_api::{Error, Result, SessionId, Stamp, Timestamp};
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 use tokio::time::Instant;
 
@@ -50,7 +50,7 @@ impl Link {
     pub(crate) async fn about(&self, id: SessionId, command: &Cmd) -> Result<Value> {
         self.ask(command)
             .await
-            .map_err(|error| error::sorted(error, About::Session(id)))
+            .map_err(|error| self.sorted(error, About::Session(id)))
     }
 
     /// Sends a command about no single session, which must bear to be sent twice.
@@ -58,13 +58,13 @@ impl Link {
         let value = self.ask(command).await;
         value
             .and_then(|value| Ok(redis::from_redis_value(value)?))
-            .map_err(|error| error::sorted(error, About::Store))
+            .map_err(|error| self.sorted(error, About::Store))
     }
 
     /// The servers that have sessions: one, or the masters of a cluster.
     pub(crate) async fn servers(&self) -> Result<Vec<Server>> {
         let servers = self.shared.connections.servers(self.until).await;
-        servers.map_err(|error| error::sorted(error, About::Store))
+        servers.map_err(|error| self.sorted(error, About::Store))
     }
 
     /// Sends a command to one of the servers.
@@ -80,7 +80,7 @@ impl Link {
             .await;
         value
             .and_then(|value| Ok(redis::from_redis_value(value)?))
-            .map_err(|error| error::sorted(error, About::Store))
+            .map_err(|error| self.sorted(error, About::Store))
     }
 
     /// Runs a script about a session, which must bear to be run twice.
@@ -92,7 +92,7 @@ impl Link {
         arguments: &[&[u8]],
     ) -> Result<Answer> {
         let answer = self.answer(script, keys, arguments).await;
-        let answer = answer.map_err(|error| error::sorted(error, About::Session(id)))?;
+        let answer = answer.map_err(|error| self.sorted(error, About::Session(id)))?;
         match answer.verdict {
             Verdict::Corrupt => Err(error::unreadable(id)),
             _ => Ok(answer),
@@ -113,6 +113,10 @@ impl Link {
             other => other?,
         };
         Answer::read(value)
+    }
+
+    pub(crate) fn sorted(&self, error: RedisError, about: About) -> Error {
+        error::sorted(error, about, self.is_cluster())
     }
 
     async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {

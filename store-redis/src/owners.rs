@@ -8,10 +8,9 @@ use std::{collections::HashSet, time::Duration};
 
 use cloakroom_store_api::{Error, Owner, Record, Result, SessionId};
 use futures_util::future::join_all;
-use redis::RedisError;
 
 use crate::{
-    error::{self, About},
+    error::About,
     header::State,
     link::{Link, Verdict},
     load::{Found, read},
@@ -28,7 +27,9 @@ pub(crate) async fn index(link: &Link, owner: &str, id: SessionId, life: u64) ->
     let (life, slack) = (life.to_string(), SLACK.as_millis().to_string());
     let arguments: [&[u8]; 3] = [id.as_bytes(), life.as_bytes(), slack.as_bytes()];
     let entered = link.answer(&INDEX, &[&key], &arguments).await;
-    entered.map(drop).map_err(about_index)
+    entered
+        .map(drop)
+        .map_err(|error| link.sorted(error, About::Store))
 }
 
 /// Takes sessions out that have ended. What fails here leaves an entry that its score ends.
@@ -133,8 +134,4 @@ async fn end(link: &Link, id: SessionId, owner: &str) -> Result<(bool, Vec<u8>)>
     let key = link.prefix().record(id);
     let answer = link.run(&EXPIRE, id, &[&key], &[owner.as_bytes()]).await?;
     Ok((answer.verdict == Verdict::Stored, answer.owner))
-}
-
-fn about_index(error: RedisError) -> Error {
-    error::sorted(error, About::Store)
 }
