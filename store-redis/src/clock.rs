@@ -46,23 +46,20 @@ impl ServerClock {
         }
     }
 
-    pub(crate) fn now(&self) -> Option<Timestamp> {
-        let Known { measured, .. } = (*self.known.lock())?;
-        Some(Timestamp::from_millis(measured.origin) + self.start.elapsed())
-    }
-
-    /// Whether to ask the server: it is time to, and nobody else does; or nobody ever did.
-    ///
-    /// Who gets `Some` asks. When that is dropped the next one may.
-    pub(crate) fn measurement(&self) -> Option<Measurement<'_>> {
+    /// What the server's clock shows, unless it is time to ask the server: nobody ever did, or
+    /// not for long, and nobody else does just now.
+    pub(crate) fn now(&self) -> Reading<'_> {
+        let at = Instant::now();
         let known = *self.known.lock();
-        if known.is_some_and(|known| known.checked.elapsed() < TRUST) {
-            return None;
+        if let Some(Known { measured, checked }) = known
+            && (at.duration_since(checked) < TRUST || self.measuring.swap(true, Relaxed))
+        {
+            let passed = at.duration_since(self.start);
+            return Reading::Known(Timestamp::from_millis(measured.origin) + passed);
         }
-        let taken = self.measuring.swap(true, Relaxed);
-        (!taken || known.is_none()).then(|| Measurement {
+        Reading::Due(Measurement {
             clock: self,
-            began: Instant::now(),
+            began: at,
         })
     }
 
@@ -85,7 +82,14 @@ impl ServerClock {
 /// What clocks may drift apart while a measurement is trusted.
 const DRIFT: Duration = Duration::from_millis(5);
 
-/// The server is being asked for the time.
+/// What a look at the clock gives.
+#[derive(Debug)]
+pub(crate) enum Reading<'a> {
+    Known(Timestamp),
+    Due(Measurement<'a>),
+}
+
+/// The server is being asked for the time. When this is dropped the next one may.
 #[derive(Debug)]
 pub(crate) struct Measurement<'a> {
     clock: &'a ServerClock,
@@ -118,15 +122,17 @@ mod tests {
     #[test]
     fn the_server_is_asked_once_in_a_while() {
         let clock = ServerClock::new();
-        assert_eq!(clock.now(), None);
-        let first = clock.measurement().unwrap();
-        drop(first);
-        clock
-            .measurement()
-            .unwrap()
-            .done(Timestamp::from_millis(1_000_000));
-        assert!(clock.measurement().is_none());
-        let shown = clock.now().unwrap().as_millis();
+        for _ in ["given up", "done"] {
+            assert!(matches!(clock.now(), Reading::Due(_)));
+        }
+        let Reading::Due(measurement) = clock.now() else {
+            panic!("nobody has asked");
+        };
+        measurement.done(Timestamp::from_millis(1_000_000));
+        let Reading::Known(shown) = clock.now() else {
+            panic!("it was asked just now");
+        };
+        let shown = shown.as_millis();
         assert!((1_000_000..1_010_000).contains(&shown), "{shown}");
     }
 

@@ -95,6 +95,9 @@ impl Connections {
     }
 
     async fn connection(&self, slot: &Slot, until: Instant) -> RedisResult<(u64, Connection)> {
+        if let Some(held) = slot.held() {
+            return Ok(held);
+        }
         let connecting = slot.connection(&self.source, self.deadline);
         let connected = timeout_at(until, connecting).await;
         connected.unwrap_or_else(|_| Err(error::late(self.deadline)))

@@ -5,7 +5,7 @@ use redis::{Cmd, FromRedisValue, RedisError, Value};
 use tokio::time::Instant;
 
 use crate::{
-    clock::ServerClock,
+    clock::{Reading, ServerClock},
     connections::{Connections, Server},
     error::{self, About},
     ping::Warnings,
@@ -125,13 +125,14 @@ impl Link {
 
     /// What the server's clock shows, nearly.
     pub(crate) async fn now(&self) -> Result<Timestamp> {
+        let clock = &self.shared.clock;
         loop {
-            if let Some(measurement) = self.shared.clock.measurement() {
-                let (seconds, micros): (i64, i64) = self.query(&redis::cmd("TIME")).await?;
-                measurement.done(Timestamp::from_millis(seconds * 1000 + micros / 1000));
-            }
-            if let Some(now) = self.shared.clock.now() {
-                return Ok(now);
+            match clock.now() {
+                Reading::Known(now) => return Ok(now),
+                Reading::Due(measurement) => {
+                    let (seconds, micros): (i64, i64) = self.query(&redis::cmd("TIME")).await?;
+                    measurement.done(Timestamp::from_millis(seconds * 1000 + micros / 1000));
+                }
             }
         }
     }
@@ -159,21 +160,29 @@ pub(crate) enum Verdict {
 }
 
 impl Answer {
+    /// What a script leaves out at the end is nothing.
     fn read(value: Value) -> Result<Self, RedisError> {
-        let (verdict, created_at, expires_at, now, owner): (i64, i64, i64, i64, Vec<u8>) =
-            redis::from_redis_value(value)?;
+        let mut parts = Vec::<Value>::from_redis_value(value)?.into_iter();
+        let mut number = || -> Result<i64, RedisError> {
+            parts
+                .next()
+                .map_or(Ok(0), |part| Ok(i64::from_redis_value(part)?))
+        };
+        let verdict = match number()? {
+            0 => Verdict::Gone,
+            1 => Verdict::Stored,
+            2 => Verdict::Conflict,
+            3 => Verdict::Unindexed,
+            _ => Verdict::Corrupt,
+        };
+        let [created_at, expires_at, now] = [number()?, number()?, number()?];
+        let owner = parts.next().map(Vec::<u8>::from_redis_value).transpose()?;
         Ok(Self {
-            verdict: match verdict {
-                0 => Verdict::Gone,
-                1 => Verdict::Stored,
-                2 => Verdict::Conflict,
-                3 => Verdict::Unindexed,
-                _ => Verdict::Corrupt,
-            },
+            verdict,
             created_at: Timestamp::from_millis(created_at),
             expires_at: Timestamp::from_millis(expires_at),
             now: Timestamp::from_millis(now),
-            owner,
+            owner: owner.unwrap_or_default(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
-/// A script, with what all of them share before it.
+/// A script, with what most of them share before it.
 #[derive(Debug)]
 pub(crate) struct Script {
     text: &'static str,
@@ -12,11 +12,9 @@ pub(crate) struct Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal;)*) => {$(
+    ($($name:ident = $($file:literal)*;)*) => {$(
         pub(crate) static $name: Script = {
-            const TEXT: &str = concat!(
-                include_str!("scripts/held.lua"), include_str!(concat!("scripts/", $file, ".lua"))
-            );
+            const TEXT: &str = concat!($(include_str!($file)),*);
             Script {
                 text: TEXT,
                 hash: LazyLock::new(|| redis::Script::new(TEXT).get_hash().into()),
@@ -26,14 +24,14 @@ macro_rules! scripts {
 }
 
 scripts! {
-    SAVE = "save";
-    TOUCH = "touch";
-    ROTATE = "rotate";
-    PROBE = "probe";
-    LEAVE = "leave";
-    SETTLE = "settle";
-    EXPIRE = "expire";
-    INDEX = "index";
+    SAVE = "scripts/save.lua";
+    TOUCH = "scripts/held.lua" "scripts/touch.lua";
+    ROTATE = "scripts/held.lua" "scripts/rotate.lua";
+    PROBE = "scripts/held.lua" "scripts/probe.lua";
+    LEAVE = "scripts/held.lua" "scripts/leave.lua";
+    SETTLE = "scripts/held.lua" "scripts/settle.lua";
+    EXPIRE = "scripts/held.lua" "scripts/expire.lua";
+    INDEX = "scripts/held.lua" "scripts/index.lua";
 }
 
 impl Script {

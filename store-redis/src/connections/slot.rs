@@ -21,15 +21,12 @@ struct Held {
 }
 
 impl Slot {
-    /// The connection and its number.
+    /// The connection and its number, opened if it has to be.
     pub(crate) async fn connection(
         &self,
         source: &Source,
         deadline: Duration,
     ) -> RedisResult<(u64, Connection)> {
-        if let Some(held) = self.held() {
-            return Ok(held);
-        }
         let came = Instant::now();
         let mut failed = self.connecting.lock().await;
         if let Some(held) = self.held() {
@@ -54,7 +51,8 @@ impl Slot {
         }
     }
 
-    fn held(&self) -> Option<(u64, Connection)> {
+    /// The connection and its number, if there is one.
+    pub(crate) fn held(&self) -> Option<(u64, Connection)> {
         let held = self.held.lock();
         Some((held.number, held.connection.clone()?))
     }
