@@ -38,6 +38,14 @@ pub(crate) enum Server {
     Node { host: String, port: u16 },
 }
 
+/// What a server answers.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) value: Value,
+    /// The command was sent before over a connection that was lost, and may have been run twice.
+    pub(crate) is_second: bool,
+}
+
 #[derive(Clone)]
 pub(crate) enum Connection {
     Server(MultiplexedConnection),
@@ -59,7 +67,7 @@ impl Connections {
     }
 
     /// Sends a command to where its key is.
-    pub(crate) async fn ask(&self, command: &Cmd, until: Instant) -> RedisResult<Value> {
+    pub(crate) async fn ask(&self, command: &Cmd, until: Instant) -> RedisResult<Reply> {
         self.ask_at(&Server::Only, command, until).await
     }
 
@@ -70,9 +78,9 @@ impl Connections {
         server: &Server,
         command: &Cmd,
         until: Instant,
-    ) -> RedisResult<Value> {
+    ) -> RedisResult<Reply> {
         let slot = self.slot();
-        let mut is_first = true;
+        let mut is_second = false;
         loop {
             let (number, connection) = self.connection(slot, until).await?;
             let sent = connection.send(server, command);
@@ -80,12 +88,12 @@ impl Connections {
             match answer.and_then(Value::extract_error) {
                 Err(error) if self.is_lost(&error) => {
                     slot.discard(number);
-                    if !is_first || Instant::now() >= until {
+                    if is_second || Instant::now() >= until {
                         return Err(error);
                     }
-                    is_first = false;
+                    is_second = true;
                 }
-                answer => return answer,
+                answer => return answer.map(|value| Reply { value, is_second }),
             }
         }
     }

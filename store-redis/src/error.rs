@@ -30,6 +30,11 @@ pub(crate) enum Failure {
     #[error("no answer within {0:?}")]
     Late(Duration),
 
+    #[error(
+        "the connection was lost, and whether this was stored before somebody else's save is unknown"
+    )]
+    Unclear,
+
     #[error("the call was given up: its task panicked, or its runtime has ended")]
     Ended,
 
@@ -97,6 +102,10 @@ fn says(error: &RedisError, words: &str) -> bool {
 pub(crate) fn late(deadline: Duration) -> RedisError {
     let cause = std::io::Error::new(std::io::ErrorKind::TimedOut, Failure::Late(deadline));
     RedisError::from(cause)
+}
+
+pub(crate) fn unclear() -> Error {
+    Error::unavailable(Failure::Unclear)
 }
 
 pub(crate) fn ended() -> Error {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock::{Reading, ServerClock},
-    connections::{Connections, Server},
+    connections::{Connections, Reply, Server},
     error::{self, About},
     ping::Warnings,
     prefix::Prefix,
@@ -48,16 +48,17 @@ impl Link {
 
     /// Sends a command about a session, which must bear to be sent twice.
     pub(crate) async fn about(&self, id: SessionId, command: &Cmd) -> Result<Value> {
-        self.ask(command)
-            .await
+        let reply = self.ask(command).await;
+        reply
+            .map(|reply| reply.value)
             .map_err(|error| self.sorted(error, About::Session(id)))
     }
 
     /// Sends a command about no single session, which must bear to be sent twice.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
-        let value = self.ask(command).await;
-        value
-            .and_then(|value| Ok(redis::from_redis_value(value)?))
+        let reply = self.ask(command).await;
+        reply
+            .and_then(|reply| Ok(redis::from_redis_value(reply.value)?))
             .map_err(|error| self.sorted(error, About::Store))
     }
 
@@ -73,13 +74,13 @@ impl Link {
         server: &Server,
         command: &Cmd,
     ) -> Result<T> {
-        let value = self
+        let reply = self
             .shared
             .connections
             .ask_at(server, command, self.until)
             .await;
-        value
-            .and_then(|value| Ok(redis::from_redis_value(value)?))
+        reply
+            .and_then(|reply| Ok(redis::from_redis_value(reply.value)?))
             .map_err(|error| self.sorted(error, About::Store))
     }
 
@@ -95,6 +96,8 @@ impl Link {
         let answer = answer.map_err(|error| self.sorted(error, About::Session(id)))?;
         match answer.verdict {
             Verdict::Corrupt => Err(error::unreadable(id)),
+            // Somebody else's save may have come after this call's own, whose answer was lost.
+            Verdict::Conflict if answer.is_second => Err(error::unclear()),
             _ => Ok(answer),
         }
     }
@@ -105,21 +108,21 @@ impl Link {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<Answer, RedisError> {
-        let value = match self.ask(&script.by_hash(keys, arguments)).await {
+        let reply = match self.ask(&script.by_hash(keys, arguments)).await {
             // It has been flushed, or this is another server by now.
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 self.ask(&script.by_text(keys, arguments)).await?
             }
             other => other?,
         };
-        Answer::read(value)
+        Answer::read(reply)
     }
 
     pub(crate) fn sorted(&self, error: RedisError, about: About) -> Error {
         error::sorted(error, about, self.is_cluster())
     }
 
-    async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
+    async fn ask(&self, command: &Cmd) -> Result<Reply, RedisError> {
         self.shared.connections.ask(command, self.until).await
     }
 
@@ -147,6 +150,7 @@ pub(crate) struct Answer {
     pub(crate) now: Timestamp,
     /// Whose the session was, if the script says it.
     pub(crate) owner: Vec<u8>,
+    is_second: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +165,7 @@ pub(crate) enum Verdict {
 
 impl Answer {
     /// What a script leaves out at the end is nothing.
-    fn read(value: Value) -> Result<Self, RedisError> {
+    fn read(Reply { value, is_second }: Reply) -> Result<Self, RedisError> {
         let mut parts = Vec::<Value>::from_redis_value(value)?.into_iter();
         let mut number = || -> Result<i64, RedisError> {
             parts
@@ -183,6 +187,7 @@ impl Answer {
             expires_at: Timestamp::from_millis(expires_at),
             now: Timestamp::from_millis(now),
             owner: owner.unwrap_or_default(),
+            is_second,
         })
     }
 
