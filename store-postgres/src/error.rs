@@ -74,20 +74,28 @@ fn is_temporary(code: &str) -> bool {
     ["08", "40", "53", "57", "58"].contains(&&code[..2]) || [LOCKED, "25006"].contains(&code)
 }
 
-/// The error of one of many calls that shared a statement, where the server itself said nothing.
+/// The error of one of many calls that shared a statement.
 pub(crate) fn shared(error: &Arc<sqlx::Error>) -> Error {
     let cause = Failure::Statement(Arc::clone(error));
-    if is_about_the_way(error) {
+    let is_temporary = code(error).is_some_and(|code| is_temporary(&code));
+    if is_temporary || is_about_the_way(error) {
         Error::unavailable(cause)
     } else {
         Error::backend(cause)
     }
 }
 
-fn is_about_the_way(error: &sqlx::Error) -> bool {
+/// Whether it was the way to the server that failed.
+///
+/// A connection that ends before the server's first byte is a protocol error to sqlx: so it looks
+/// behind a balancer whose servers are all away.
+pub(crate) fn is_about_the_way(error: &sqlx::Error) -> bool {
     matches!(
         error,
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
+        sqlx::Error::Io(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::WorkerCrashed
     )
 }
 

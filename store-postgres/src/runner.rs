@@ -22,7 +22,7 @@ use crate::{
 /// How long a call waits for somebody else's lock while others wait with it.
 const BRIEF: Duration = Duration::from_millis(50);
 
-/// How often a call is sent that the server says it has not run.
+/// How often a statement is sent that the server says it has not run.
 const TRIES: u32 = 4;
 
 /// Sends a call with others of its kind, and waits for its answer, at most until the deadline.
@@ -139,13 +139,13 @@ async fn deliver<C: Call>(shared: &Arc<Shared>, batch: Vec<Held<C>>) {
     let calls: Vec<_> = batch.iter().map(|held| &held.asked().call).collect();
     let until = batch.iter().map(|held| held.asked().until).max();
     let until = until.unwrap_or_else(Instant::now);
-    match attempt(shared, &calls, BRIEF, until).await {
+    match persist(shared, &calls, BRIEF, until).await {
         Ok(answers) => {
             for (held, answer) in batch.into_iter().zip(answers) {
                 held.answer(answer);
             }
         }
-        Err(failed) if failed.code().is_some() || !C::WRITES => each(shared, batch).await,
+        Err(failed) if is_perhaps_of_one::<C>(&failed) => each(shared, batch).await,
         Err(Failed::Late) => {
             for held in batch {
                 held.answer(Err(error::late(shared.deadline)));
@@ -186,18 +186,28 @@ async fn wait_for_lock<C: Call>(held: Held<C>) {
     held.answer(answer.unwrap_or_else(|failed| Err(sorted(&shared, failed))));
 }
 
-/// Sends one call, again if the server says that it was not run, or if it only reads.
+/// Sends one call.
 async fn alone<C: Call>(
     shared: &Shared,
     asked: &Asked<C>,
     lock: Duration,
 ) -> Result<Result<C::Answer>, Failed> {
+    let mut answers = persist(shared, &[&asked.call], lock, asked.until).await?;
+    answers.pop().ok_or(Failed::Sqlx(sqlx::Error::RowNotFound))
+}
+
+/// Sends a statement, again if the server says that it was not run, or if it only reads.
+async fn persist<C: Call>(
+    shared: &Shared,
+    calls: &[&C],
+    lock: Duration,
+    until: Instant,
+) -> Result<Vec<Result<C::Answer>>, Failed> {
     let mut tries = 1;
     loop {
-        match attempt(shared, &[&asked.call], lock, asked.until).await {
-            Ok(mut answers) => return answers.pop().ok_or(Failed::Sqlx(sqlx::Error::RowNotFound)),
+        match attempt(shared, calls, lock, until).await {
             Err(failed) if tries < TRIES && is_worth_another_try::<C>(&failed) => tries += 1,
-            Err(failed) => return Err(failed),
+            outcome => return outcome,
         }
     }
 }
@@ -205,8 +215,18 @@ async fn alone<C: Call>(
 fn is_worth_another_try<C: Call>(failed: &Failed) -> bool {
     match (failed, failed.code()) {
         (_, Some(code)) => error::is_collision(&code) || error::is_connections_own(&code),
-        (Failed::Sqlx(sqlx::Error::Io(_)), None) => !C::WRITES,
-        _ => false,
+        (Failed::Sqlx(error), None) => !C::WRITES && error::is_about_the_way(error),
+        (Failed::Late, None) => false,
+    }
+}
+
+/// Whether a batch may have failed for what one of its calls is about, so that each has to hear
+/// for itself. It has not where the connection was lost.
+fn is_perhaps_of_one<C: Call>(failed: &Failed) -> bool {
+    match failed {
+        Failed::Late => false,
+        Failed::Sqlx(error) if error::code(error).is_some() => !error::is_lost(error),
+        Failed::Sqlx(error) => !C::WRITES && !error::is_about_the_way(error),
     }
 }
 

@@ -22,10 +22,6 @@ impl Subject for Fresh {
     }
 
     async fn spoil(&self, store: &PostgresStore, id: SessionId) {
-        let table = store.table();
-        support::run(&format!(
-            r"update {table} set payload = '\xff' where id = '{id}'"
-        ))
-        .await;
+        support::spoil(store, id).await;
     }
 }

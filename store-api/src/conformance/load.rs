@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use time::OffsetDateTime;
+
 use super::{
     AFTER_SOON, HOUR, Subject, assert_same, brief, expired, is_live, live, loaded, new_id, noted,
     owned, record, stored,
@@ -88,6 +90,40 @@ pub async fn a_session_dies_at_its_deadline(subject: impl Subject) {
         let stats = store.stats().await.unwrap();
         assert_eq!((stats.browser, stats.persistent), (0, 0));
     }
+}
+
+/// The application's clock neither ends a session nor keeps one (L3).
+///
+/// It prints by how much that clock is off the store's, so that one can see a wrong one tried.
+pub async fn only_the_stores_clock_ends_sessions(subject: impl Subject) {
+    let store = subject.store().await;
+    let node = subject.node(&store).await;
+    let (mut alive, mut dead) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        alive.push(stored(&store, record(HOUR / 12, HOUR)).await);
+        dead.push(stored(&store, brief()).await.id);
+    }
+    let created_at = alive[49].stamp.expect("it is stored").created_at;
+    let off = OffsetDateTime::now_utc() - created_at;
+    subject.pass(AFTER_SOON).await;
+    let (mut wrongly_dead, mut wrongly_alive) = (0, 0);
+    for record in alive {
+        let touched = store.touch(record.id, record.revision).await.unwrap();
+        wrongly_dead += u32::from(touched.is_none());
+        wrongly_dead += u32::from(!is_live(&node, record.id).await);
+        let saved = store.save(&record).await.unwrap();
+        wrongly_dead += u32::from(!matches!(saved, Saved::Stored(_)));
+    }
+    for id in dead {
+        wrongly_alive += u32::from(is_live(&node, id).await);
+        wrongly_alive += u32::from(store.touch(id, 1).await.unwrap().is_some());
+        wrongly_alive += u32::from(store.expire(id).await.unwrap());
+    }
+    println!(
+        "clock_off_s={} wrongly_dead={wrongly_dead} wrongly_alive={wrongly_alive}",
+        off.whole_seconds()
+    );
+    assert_eq!((wrongly_dead, wrongly_alive), (0, 0));
 }
 
 /// What is loaded equals what was saved (L4).

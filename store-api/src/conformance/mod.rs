@@ -94,6 +94,7 @@ macro_rules! __conformance_checks {
             load::an_expired_session_loads_as_none
             load::loading_changes_nothing
             load::a_session_dies_at_its_deadline
+            load::only_the_stores_clock_ends_sessions
             load::what_is_loaded_is_what_was_saved
             save::a_new_record_is_stored_once
             save::the_store_dates_a_new_record

@@ -8,12 +8,12 @@ use std::{
 
 use cloakroom_store_api::{Error, SessionStore};
 use cloakroom_store_postgres::PostgresStore;
-use tokio::net::TcpListener;
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
-use crate::support::{fresh, record, server};
+use crate::support::{fresh, migrated, record, server, stored};
 
 /// The error and its causes, as a log would have them.
-fn words(error: &Error) -> String {
+pub(crate) fn words(error: &Error) -> String {
     let causes = iter::successors(error.source(), |&cause| cause.source());
     let causes: String = causes.map(|cause| format!(": {cause}")).collect();
     format!("{error}{causes} {error:?}")
@@ -67,6 +67,20 @@ async fn a_url_that_cannot_be_read_is_not_shown() {
     }
 }
 
+/// As a balancer does whose servers are all away.
+#[tokio::test]
+async fn a_connection_that_ends_at_once_is_unavailable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://ann@{}/x", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let _ = client.read(&mut [0; 64]).await;
+        }
+    });
+    let error = PostgresStore::connect(&url).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+}
+
 #[tokio::test]
 async fn without_a_server_a_store_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,5 +97,35 @@ async fn without_a_server_a_store_is_unavailable() {
         assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
         assert!(began.elapsed() < Duration::from_secs(1));
         assert!(!words(&error).contains("hunter22"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_database_is_named() {
+    let (before, _) = server().rsplit_once('/').map_or_else(
+        || panic!("the URL has no database"),
+        |(before, database)| (before.to_owned(), database.to_owned()),
+    );
+    let url = format!("{before}/no_such_database");
+    let error = PostgresStore::connect(&url).await.unwrap_err();
+    assert!(matches!(error, Error::Backend(_)), "{error:?}");
+    assert!(words(&error).contains("no_such_database"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_read_only_server_shows_sessions_and_refuses_writes() {
+    let writable = migrated(fresh()).await;
+    let known = stored(&writable, record()).await;
+    let url = format!("{}?options[default_transaction_read_only]=on", server());
+    let builder = PostgresStore::builder(&url).table(writable.table().clone());
+    let store = builder.connect().await.unwrap();
+    assert!(store.load(known.id).await.unwrap().is_some());
+    for error in [
+        store.save(&known).await.unwrap_err(),
+        store.touch(known.id, 1).await.unwrap_err(),
+        store.expire(known.id).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        assert!(words(&error).contains("read-only"), "{error:?}");
     }
 }

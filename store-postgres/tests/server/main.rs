@@ -1,11 +1,16 @@
 //! What is only this store's own. Needs a server: `scripts/with-servers`.
 
+mod cut;
+mod drops;
 mod errors;
-mod faults;
+mod forgotten;
+mod frozen;
+mod full_disk;
+mod killed;
 mod locks;
 mod schema;
+mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
 mod sweep_lock;
-mod time_zone;

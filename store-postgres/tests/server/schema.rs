@@ -1,9 +1,13 @@
 //! Tables, their names, and how they are made.
 
+use std::{
+    env,
+    process::{Command, Stdio},
+};
+
 use cloakroom_store_api::{Error, SessionStore, Stats};
 use cloakroom_store_postgres::{PostgresStore, TableName};
 use sqlx::AssertSqlSafe;
-use tokio::task::JoinSet;
 
 use crate::support::{
     connection, fresh, migrated, number, record, run, server, stored, unique_table,
@@ -38,24 +42,40 @@ async fn names_need_quotes_and_get_them() {
     run(&format!("drop schema \"{quoted}\" cascade")).await;
 }
 
+/// Names the table to a process that is to migrate.
+const MIGRATE: &str = "CLOAKROOM_TEST_MIGRATE";
+
 #[tokio::test]
-async fn twenty_migrate_at_once() {
-    let table = unique_table();
-    let mut rounds = Vec::new();
+async fn twenty_processes_migrate_at_once() {
+    if let Ok(table) = env::var(MIGRATE) {
+        let store = fresh().table(table.parse().unwrap());
+        return store.connect().await.unwrap().migrate().await.unwrap();
+    }
+    let table = format!("test_{:032x}", fastrand::u128(..));
+    let mut successes = Vec::new();
     for _ in ["without the tables", "with them"] {
-        let mut migrations = JoinSet::new();
-        for _ in 0..20 {
-            let builder = fresh().table(table.clone());
-            migrations.spawn(async move { builder.connect().await.unwrap().migrate().await });
-        }
-        let done = migrations.join_all().await;
-        rounds.push(done.iter().filter(|done| done.is_ok()).count());
+        let processes: Vec<_> = (0..20)
+            .map(|_| {
+                Command::new(env::current_exe().unwrap())
+                    .args(["--exact", "schema::twenty_processes_migrate_at_once"])
+                    .env(MIGRATE, &table)
+                    .stdout(Stdio::null())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let ended = processes.into_iter().map(|mut process| process.wait());
+        successes.push(
+            ended
+                .filter(|ended| ended.as_ref().unwrap().success())
+                .count(),
+        );
     }
     println!(
-        "migrations=20 successes_without={} successes_with={}",
-        rounds[0], rounds[1]
+        "processes=20 successes_without={} successes_with={}",
+        successes[0], successes[1]
     );
-    assert_eq!(rounds, [20, 20]);
+    assert_eq!(successes, [20, 20]);
 }
 
 #[tokio::test]

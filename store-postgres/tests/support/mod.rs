@@ -1,7 +1,9 @@
 //! Where the server is, and tables of a test's own.
 #![allow(dead_code)] // Each test program uses its part.
 
-use cloakroom_store_api::{Lifetime, Record, Saved, SessionStore, SessionToken};
+use std::net::SocketAddr;
+
+use cloakroom_store_api::{Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
 use cloakroom_store_postgres::{PostgresStore, PostgresStoreBuilder, TableName};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -19,6 +21,39 @@ pub(crate) fn unique_table() -> TableName {
 /// Settings for a store in a table that nobody else has, not yet made.
 pub(crate) fn fresh() -> PostgresStoreBuilder {
     PostgresStore::builder(&server()).table(unique_table())
+}
+
+/// As [`fresh`] on any server, and the name by which its connections can be told from others.
+pub(crate) fn named(url: &str) -> (PostgresStoreBuilder, String) {
+    let name = format!("test_{:x}", fastrand::u64(..));
+    let url = format!("{url}?application_name={name}");
+    (PostgresStore::builder(&url).table(unique_table()), name)
+}
+
+/// How many connections have this name, and fulfil more SQL.
+pub(crate) async fn connections(name: &str, and: &str) -> i64 {
+    number(&format!(
+        "select count(*) from pg_stat_activity where application_name = '{name}' {and}"
+    ))
+    .await
+}
+
+/// The part of a URL that is between user and database.
+fn host(url: &str) -> &str {
+    let (_, rest) = url.rsplit_once('@').expect("the URL has a user");
+    rest.split('/').next().unwrap_or(rest)
+}
+
+/// Where the server of a URL listens.
+pub(crate) async fn address(url: &str) -> SocketAddr {
+    let mut found = tokio::net::lookup_host(host(url)).await.unwrap();
+    found.next().expect("the host has an address")
+}
+
+/// The URL of the server for tests, by way of another address.
+pub(crate) fn by_way_of(address: SocketAddr) -> String {
+    let url = server();
+    url.replacen(&format!("@{}", host(&url)), &format!("@{address}"), 1)
 }
 
 pub(crate) async fn migrated(builder: PostgresStoreBuilder) -> PostgresStore {
@@ -47,6 +82,15 @@ pub(crate) async fn run(sql: &str) {
         .execute(&mut connection)
         .await
         .unwrap();
+}
+
+/// Makes the stored record of a session unreadable.
+pub(crate) async fn spoil(store: &PostgresStore, id: SessionId) {
+    let table = store.table();
+    run(&format!(
+        r"update {table} set payload = '\xff' where id = '{id}'"
+    ))
+    .await;
 }
 
 /// The one number that a query has to say.
