@@ -4,6 +4,7 @@ mod errors;
 mod faults;
 mod keys;
 mod owners;
+mod resent;
 mod scripts;
 mod sentinel;
 mod servers;
