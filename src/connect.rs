@@ -9,6 +9,11 @@ use crate::store::{self, SessionStore};
 /// | `memory:` | this process's memory | `memory` |
 /// | `sled:PATH` | a folder, made if it is not there | `sled` |
 /// | `postgres://USER:PASSWORD@HOST/DATABASE` | PostgreSQL; its table is made by `PostgresStore::migrate` | `postgres` |
+/// | `redis://USER:PASSWORD@HOST:PORT/DATABASE` | Redis | `redis` |
+/// | `rediss://…` | Redis over TLS | `redis` |
+/// | `unix:///PATH`, `redis+unix:///PATH` | Redis by its socket | `redis` |
+/// | `redis+sentinel://HOST:PORT,HOST:PORT/MASTER` | the Redis that these Sentinels call master | `redis` |
+/// | `redis+cluster://HOST:PORT,HOST:PORT` | a Redis cluster, by some of its nodes | `redis` |
 ///
 /// Each store also has constructors of its own, with more settings.
 ///
@@ -32,6 +37,9 @@ pub async fn connect(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
         "memory" => memory(rest),
         "sled" => sled(rest).await,
         "postgres" | "postgresql" => postgres(url).await,
+        "redis" | "rediss" | "unix" | "redis+unix" | "redis+sentinel" | "redis+cluster" => {
+            redis(url).await
+        }
         // Not the scheme as it is: who leaves it out may have begun with a password.
         _ => Err(ConnectError::UnknownScheme),
     }
@@ -43,12 +51,14 @@ pub async fn connect(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
 pub enum ConnectError {
     /// The text has no scheme.
     #[error(
-        "a store URL begins with its scheme, as memory:, sled:PATH or postgres://HOST/DATABASE"
+        "a store URL begins with its scheme, as memory:, sled:PATH, postgres://HOST/DATABASE or redis://HOST"
     )]
     NoScheme,
 
     /// No store has this scheme.
-    #[error("unknown store scheme, use memory:, sled:PATH or postgres://HOST/DATABASE")]
+    #[error(
+        "unknown store scheme, use memory:, sled:PATH, postgres://HOST/DATABASE or redis://HOST"
+    )]
     UnknownScheme,
 
     /// There is such a store, but this program was built without it.
@@ -111,7 +121,23 @@ async fn postgres(_: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
     Err(off("postgres"))
 }
 
-#[cfg(not(all(feature = "memory", feature = "sled", feature = "postgres")))]
+#[cfg(feature = "redis")]
+async fn redis(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
+    let connected = crate::RedisStore::connect(url).await;
+    Ok(Arc::new(connected.map_err(ConnectError::Store)?))
+}
+
+#[cfg(not(feature = "redis"))]
+async fn redis(_: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
+    Err(off("redis"))
+}
+
+#[cfg(not(all(
+    feature = "memory",
+    feature = "sled",
+    feature = "postgres",
+    feature = "redis"
+)))]
 fn off(store: &'static str) -> ConnectError {
     ConnectError::FeatureOff {
         scheme: store,

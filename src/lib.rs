@@ -13,6 +13,7 @@ mod key;
 mod layer;
 mod observe;
 mod session;
+mod sweeper;
 
 #[cfg(feature = "axum")]
 pub use crate::extract::Marked;
@@ -24,6 +25,7 @@ pub use crate::{
     layer::{Outage, ResponseFuture, SessionHandle, SessionLayer, SessionService},
     session::{Committed, Session, SessionInfo},
     store::Persistence,
+    sweeper::Sweeper,
 };
 
 /// What a store is: the trait, the record, ids and lifetimes.
@@ -32,5 +34,7 @@ pub use cloakroom_store_api as store;
 pub use cloakroom_store_memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use cloakroom_store_postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use cloakroom_store_redis::RedisStore;
 #[cfg(feature = "sled")]
 pub use cloakroom_store_sled::SledStore;

@@ -1,10 +1,13 @@
 //! Events and metrics (M17). Ids appear only as session ids, never as tokens.
 
-use std::{future::Future, time::Instant};
+use std::{
+    future::Future,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use tracing::{debug, error, warn};
 
-use crate::store::{self, Record, SessionId};
+use crate::store::{self, Record, SessionId, Swept};
 
 /// Makes one store call, and counts and times it.
 pub(crate) async fn observed<T>(
@@ -13,16 +16,7 @@ pub(crate) async fn observed<T>(
     outcome: impl FnOnce(&T) -> &'static str,
     call: impl Future<Output = store::Result<T>>,
 ) -> store::Result<T> {
-    let started = Instant::now();
-    let answer = call.await;
-    let outcome = match &answer {
-        Ok(answer) => outcome(answer),
-        Err(_) => "error",
-    };
-    metrics::histogram!("cloakroom_store_seconds", "operation" => operation)
-        .record(started.elapsed().as_secs_f64());
-    metrics::counter!("cloakroom_store_total", "operation" => operation, "outcome" => outcome)
-        .increment(1);
+    let (answer, outcome) = counted(operation, outcome, call).await;
     match &answer {
         Ok(_) => debug!(operation, outcome, session = %id, "session store"),
         // Whoever meets one says what it means.
@@ -35,6 +29,51 @@ pub(crate) async fn observed<T>(
         ),
     }
     answer
+}
+
+/// Makes one call, counts and times it; gives its outcome too.
+async fn counted<T>(
+    operation: &'static str,
+    outcome: impl FnOnce(&T) -> &'static str,
+    call: impl Future<Output = store::Result<T>>,
+) -> (store::Result<T>, &'static str) {
+    let started = Instant::now();
+    let answer = call.await;
+    let outcome = match &answer {
+        Ok(answer) => outcome(answer),
+        Err(_) => "error",
+    };
+    metrics::histogram!("cloakroom_store_seconds", "operation" => operation)
+        .record(started.elapsed().as_secs_f64());
+    metrics::counter!("cloakroom_store_total", "operation" => operation, "outcome" => outcome)
+        .increment(1);
+    (answer, outcome)
+}
+
+/// Makes one batch of a sweep, counts and times it.
+pub(crate) async fn swept(
+    call: impl Future<Output = store::Result<Swept>>,
+) -> store::Result<Swept> {
+    let (answer, _) = counted("sweep", done, call).await;
+    match &answer {
+        Ok(swept) => {
+            metrics::counter!("cloakroom_sweep_removed_total").increment(swept.removed);
+            debug!(removed = swept.removed, more = swept.more, "swept sessions");
+        }
+        Err(failure) => warn!(
+            error = failure as &dyn std::error::Error,
+            "sweeping sessions failed, it is tried again"
+        ),
+    }
+    answer
+}
+
+/// A sweep has come to its end: nothing is left.
+pub(crate) fn sweep_done(removed: u64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    metrics::gauge!("cloakroom_sweep_last_success_timestamp_seconds")
+        .set(now.unwrap_or_default().as_secs_f64());
+    debug!(removed, "sweep done");
 }
 
 pub(crate) fn hit_or_miss(found: &Option<Record>) -> &'static str {

@@ -29,6 +29,12 @@ async fn a_url_chooses_the_store() {
     let store = PostgresStore::connect(&url).await.unwrap();
     store.migrate().await.unwrap();
     keeps_a_session(&url).await;
+    for kind in ["", "UNIX_", "CLUSTER_", "SENTINEL_"] {
+        let variable = format!("CLOAKROOM_TEST_REDIS_{kind}URL");
+        let url = env::var(&variable)
+            .unwrap_or_else(|_| panic!("{variable} names a server; scripts/with-servers sets it"));
+        keeps_a_session(&url).await;
+    }
 }
 
 #[tokio::test]
@@ -42,6 +48,12 @@ async fn an_error_says_what_to_do_and_no_password() {
         "postgres://user:hunter2@127.0.0.1:1/none",
         "postgres://user:hunter2@127.0.0.1:notaport/none",
         "postgres://hunter2",
+        "redis://user:hunter2@127.0.0.1:1",
+        "redis://user:hunter2@127.0.0.1:notaport",
+        "redis://user:hunter2@127.0.0.1/hunter2",
+        "unix:///hunter2?pass=hunter2",
+        "redis+sentinel://user:hunter2@127.0.0.1:1/main",
+        "redis+cluster://user:hunter2@127.0.0.1:1",
     ] {
         let error = connect(url).await.map(drop).unwrap_err();
         let mut text = format!("{error} {error:?}");
@@ -53,7 +65,7 @@ async fn an_error_says_what_to_do_and_no_password() {
         let is_host = url == "postgres://hunter2";
         assert!(is_host || !text.contains("hunter2"), "{url}: {text}");
     }
-    let unknown = connect("redis://localhost").await.map(drop).unwrap_err();
+    let unknown = connect("mysql://localhost").await.map(drop).unwrap_err();
     assert!(matches!(unknown, ConnectError::UnknownScheme));
     assert!(unknown.to_string().contains("postgres://"));
 }

@@ -39,6 +39,18 @@ async fn on_postgres() {
     visit(connect(&url).await.unwrap(), connect(&url).await.unwrap()).await;
 }
 
+#[tokio::test]
+async fn on_redis() {
+    let url = server("CLOAKROOM_TEST_REDIS_URL");
+    visit(connect(&url).await.unwrap(), connect(&url).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn on_a_redis_cluster() {
+    let url = server("CLOAKROOM_TEST_REDIS_CLUSTER_URL");
+    visit(connect(&url).await.unwrap(), connect(&url).await.unwrap()).await;
+}
+
 /// The URL in this variable.
 fn server(variable: &str) -> String {
     std::env::var(variable)

@@ -4,6 +4,7 @@ use std::{env, fmt, sync::Arc};
 
 use cloakroom::{MemoryStore, SledStore, store::SessionStore};
 use cloakroom_store_postgres::PostgresStore;
+use cloakroom_store_redis::RedisStore;
 use tempfile::TempDir;
 
 /// A store in its default settings, empty at first.
@@ -51,6 +52,12 @@ pub async fn all() -> Vec<Backend> {
     if let Some(url) = server("CLOAKROOM_TEST_POSTGRES_URL") {
         all.push(Backend::new("postgres", postgres(&url).await));
     }
+    if let Some(url) = server("CLOAKROOM_TEST_REDIS_URL") {
+        all.push(Backend::new("redis", redis(&url).await));
+    }
+    if let Some(url) = server("CLOAKROOM_TEST_REDIS_CLUSTER_URL") {
+        all.push(Backend::new("redis-cluster", redis(&url).await));
+    }
     all
 }
 
@@ -71,4 +78,10 @@ async fn postgres(url: &str) -> PostgresStore {
         .expect("PostgreSQL");
     store.migrate().await.expect("a new table");
     store
+}
+
+async fn redis(url: &str) -> RedisStore {
+    let prefix = format!("benchmark-{:016x}:", fastrand::u64(..));
+    let store = RedisStore::builder(url).prefix(prefix.parse().expect("a prefix"));
+    store.connect().await.expect("Redis")
 }

@@ -20,10 +20,9 @@ mod sessions;
 mod users;
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     io::{self, Write},
     net::SocketAddr,
-    num::NonZeroU32,
     pin::pin,
     process::ExitCode,
     sync::Arc,
@@ -32,22 +31,14 @@ use std::{
 
 use axum::Router;
 use clap::Parser;
-use cloakroom::{SessionLayer, store::SessionStore};
-use tokio::{
-    net::TcpListener,
-    select,
-    sync::oneshot,
-    time::{interval, timeout},
-};
+use cloakroom::{SessionLayer, Sweeper};
+use tokio::{net::TcpListener, select, sync::oneshot, time::timeout};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{args::Args, failure::Failure, routes::App, users::Users};
 
 /// How long open requests may take to end once the program is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// What one step of a sweep removes at most.
-const SWEPT_AT_ONCE: NonZeroU32 = NonZeroU32::new(1000).expect("it is not 0");
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -109,7 +100,8 @@ async fn run(args: &Args) -> Result<(), Failure> {
         .local_addr()
         .map_err(|cause| Failure::other(&cause))?;
     greet(address, &url, args.plain_http);
-    let sweeper = tokio::spawn(sweep_hourly(store));
+    // sled does not remove ended sessions by itself.
+    let sweeper = tokio::spawn(Sweeper::new(store).run_until(pending()));
     let served = serve(listener, app, told_to_stop).await;
     sweeper.abort();
     served.map_err(|cause| Failure::other(&cause))
@@ -149,24 +141,6 @@ fn greet(address: SocketAddr, url: &str, plain_http: bool) {
         io::stdout(),
         "Open http://{address} (sessions: {place}; {cookies}). Ctrl-C ends it."
     );
-}
-
-/// sled does not remove ended sessions by itself.
-async fn sweep_hourly(store: Arc<dyn SessionStore>) {
-    let mut hours = interval(Duration::from_hours(1));
-    loop {
-        hours.tick().await;
-        loop {
-            match store.sweep(SWEPT_AT_ONCE).await {
-                Ok(swept) if swept.more => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
-                    break;
-                }
-            }
-        }
-    }
 }
 
 /// Listens for Ctrl-C and, where there is one, SIGTERM.

@@ -49,12 +49,7 @@ impl SessionToken {
     /// database cannot get from an id to a token.
     #[must_use]
     pub fn id(&self) -> SessionId {
-        let digest = Sha256::new_with_prefix(b"cloakroom session id v1")
-            .chain_update(self.0)
-            .finalize();
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        SessionId(id)
+        SessionId::of_secret("cloakroom session id v1", &self.0)
     }
 }
 
@@ -72,6 +67,31 @@ impl fmt::Debug for SessionToken {
 pub struct SessionId([u8; 16]);
 
 impl SessionId {
+    /// The name under which stores keep the session of another framework's secret, such as its
+    /// session key.
+    ///
+    /// It is the first 16 bytes of SHA-256(`domain` ‖ `secret`), so that the secret itself never
+    /// reaches a store. The domain is a text that nobody else hashes with: equal secrets of two
+    /// frameworks are then two sessions. The secret has to be hard to guess, 128 random bits or
+    /// more; to hash a user's name here hides nothing.
+    ///
+    /// ```
+    /// use cloakroom_store_api::SessionId;
+    ///
+    /// let secret = 0x5eed_u128.to_be_bytes(); // as long, but random
+    /// let id = SessionId::of_secret("example.org session id v1", &secret);
+    /// assert_ne!(id, SessionId::of_secret("example.org admin id v1", &secret));
+    /// ```
+    #[must_use]
+    pub fn of_secret(domain: &'static str, secret: &[u8]) -> Self {
+        let digest = Sha256::new_with_prefix(domain)
+            .chain_update(secret)
+            .finalize();
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        Self(id)
+    }
+
     /// The id with these bytes, for a store that reads back what it kept.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

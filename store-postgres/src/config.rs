@@ -113,6 +113,13 @@ impl TableName {
     /// The longest name that PostgreSQL does not cut short, in bytes.
     pub const LIMIT: usize = 63;
 
+    /// The schema, if it is named, and the table, as they were parsed.
+    #[must_use]
+    pub fn parts(&self) -> (Option<&str>, &str) {
+        let Self { schema, table } = self;
+        (schema.as_deref(), table)
+    }
+
     /// A name of something that belongs to this table, in the same schema, not yet qualified.
     pub(crate) fn unqualified(&self, suffix: &str) -> String {
         quoted(&self.suffixed(suffix))

@@ -58,11 +58,16 @@ impl Connections {
                 return Ok(self.taken(idle.connection, place));
             }
         }
-        let connection = match &self.source {
-            Source::Server(options) => PgConnection::connect_with(options).await?,
-            Source::Pool(pool) => pool.acquire().await?.detach(),
-        };
+        let connection = self.open().await?;
         Ok(self.taken(connection, place))
+    }
+
+    /// A connection for something else than calls. It counts for nothing here.
+    pub(crate) async fn open(&self) -> sqlx::Result<PgConnection> {
+        match &self.source {
+            Source::Server(options) => PgConnection::connect_with(options).await,
+            Source::Pool(pool) => Ok(pool.acquire().await?.detach()),
+        }
     }
 
     /// Closes what is not in use: where one connection has hung, the others may.

@@ -12,8 +12,11 @@ mod runner;
 mod save;
 mod schema;
 mod shared;
+#[cfg(feature = "conformance")]
+mod spoil;
 mod sql;
 mod sweep;
+mod sweep_lock;
 mod touch;
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
@@ -37,7 +40,10 @@ use crate::{
     touch::Touch,
 };
 
-pub use crate::config::{ParseTableNameError, PostgresStoreBuilder, TableName};
+pub use crate::{
+    config::{ParseTableNameError, PostgresStoreBuilder, TableName},
+    sweep_lock::SweepLock,
+};
 
 /// Keeps sessions in a table of a PostgreSQL database.
 ///
@@ -129,6 +135,60 @@ impl PostgresStore {
     #[must_use]
     pub fn migration(table: &TableName) -> String {
         schema::migration(table)
+    }
+
+    /// Whether the tables are there, and as this version of the store has them.
+    ///
+    /// # Errors
+    ///
+    /// Those of a failing store.
+    pub async fn is_migrated(&self) -> Result<bool> {
+        self.0.is_migrated().await
+    }
+
+    /// Drops the tables, with every session in them: the end of a store that was made for a
+    /// trial. The store is of no use afterwards, unless it is migrated again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] if the tables are not the user's; [`Error::Unavailable`] as for any
+    /// call, and if somebody uses them for longer than a minute.
+    pub async fn drop_tables(&self) -> Result<()> {
+        self.0.drop_tables().await
+    }
+
+    /// Asks for the right to be the only sweeper of this table; `None` if somebody has it.
+    ///
+    /// It is an advisory lock for those who ask; [`sweep`](SessionStore::sweep) works without.
+    /// Any number of sweepers at once do no harm, but share the work of one. The lock lives as
+    /// long as what this returns, and ends with its connection: when the server ends that, or
+    /// the process dies.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] if there is no such table, and those of a failing store.
+    pub async fn sweep_lock(&self) -> Result<Option<SweepLock>> {
+        self.0.sweep_lock().await
+    }
+
+    /// Counts what [`sweep`](SessionStore::sweep) would remove: what died before the last full
+    /// hour. Its cost grows with that number.
+    ///
+    /// # Errors
+    ///
+    /// Those of a failing store.
+    pub async fn count_due(&self) -> Result<u64> {
+        self.0.count_due().await
+    }
+
+    /// Makes the stored record of this session unreadable, as the conformance kit asks.
+    ///
+    /// # Errors
+    ///
+    /// Those of a failing store.
+    #[cfg(feature = "conformance")]
+    pub async fn spoil(&self, id: SessionId) -> Result<()> {
+        self.0.spoil(id).await
     }
 
     /// The table that keeps the sessions.

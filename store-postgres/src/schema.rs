@@ -61,7 +61,10 @@ pub(crate) async fn migrate(connection: &mut PgConnection, table: &TableName) ->
     Ok(())
 }
 
-async fn is_current(connection: &mut PgConnection, table: &TableName) -> sqlx::Result<bool> {
+pub(crate) async fn is_current(
+    connection: &mut PgConnection,
+    table: &TableName,
+) -> sqlx::Result<bool> {
     let version = table.sibling("_version");
     let found = sqlx::query("select to_regclass($1) is not null and to_regclass($2) is not null")
         .bind(table.to_string())
@@ -76,4 +79,20 @@ async fn is_current(connection: &mut PgConnection, table: &TableName) -> sqlx::R
         .fetch_one(connection)
         .await?;
     Ok(newest.try_get::<i32, _>(0)? >= VERSION)
+}
+
+/// Drops what [`migration`] makes.
+pub(crate) async fn drop_tables(
+    connection: &mut PgConnection,
+    table: &TableName,
+) -> sqlx::Result<()> {
+    let version = table.sibling("_version");
+    let sql = format!(
+        "begin;
+        set local client_min_messages = warning;
+        drop table if exists {table}, {version};
+        commit"
+    );
+    raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use cloakroom_store_api::{Error, Result};
+use cloakroom_store_api::Result;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     save::{Create, Save},
     schema,
     sql::Statements,
-    sweep::{Count, Ping, Sweep},
+    sweep::{self, Count, Ping, Sweep},
+    sweep_lock::SweepLock,
     touch::Touch,
 };
 
@@ -84,14 +85,62 @@ impl Shared {
         self.in_time(MIGRATION.max(self.deadline), migrating).await
     }
 
-    async fn in_time(
+    pub(crate) async fn is_migrated(&self) -> Result<bool> {
+        let looking = async {
+            let mut connection = self.connections.take().await?;
+            let answer = schema::is_current(&mut connection, &self.table).await;
+            connection.put_back(&answer);
+            answer
+        };
+        self.in_time(self.deadline, looking).await
+    }
+
+    pub(crate) async fn count_due(&self) -> Result<u64> {
+        let counting = async {
+            let mut connection = self.connections.take().await?;
+            let answer = sweep::count_due(&mut connection, &self.table).await;
+            connection.put_back(&answer);
+            answer
+        };
+        self.in_time(self.deadline, counting).await
+    }
+
+    pub(crate) async fn drop_tables(&self) -> Result<()> {
+        let dropping = async {
+            let mut connection = self.connections.take().await?;
+            schema::drop_tables(&mut connection, &self.table).await?;
+            connection.put_back(&Ok(()));
+            Ok(())
+        };
+        self.in_time(MIGRATION.max(self.deadline), dropping).await
+    }
+
+    pub(crate) async fn sweep_lock(&self) -> Result<Option<SweepLock>> {
+        let locking = async {
+            // Dropped half-way, it is closed.
+            let connection = self.connections.open().await?;
+            SweepLock::take(connection, &self.table).await
+        };
+        self.in_time(self.deadline, locking).await
+    }
+
+    #[cfg(feature = "conformance")]
+    pub(crate) async fn spoil(&self, id: cloakroom_store_api::SessionId) -> Result<()> {
+        let spoiling = async {
+            let mut connection = self.connections.open().await?;
+            crate::spoil::spoil(&mut connection, &self.table, id).await
+        };
+        self.in_time(self.deadline, spoiling).await
+    }
+
+    async fn in_time<T>(
         &self,
         deadline: Duration,
-        work: impl Future<Output = sqlx::Result<()>>,
-    ) -> Result<()> {
+        work: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T> {
         match timeout(deadline, work).await {
             Ok(done) => done.map_err(|error| error::sorted(error, &self.table)),
-            Err(_) => Err::<(), Error>(error::late(deadline)),
+            Err(_) => Err(error::late(deadline)),
         }
     }
 }

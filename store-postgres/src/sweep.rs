@@ -26,8 +26,7 @@ pub(crate) fn sql(table: &TableName) -> String {
         "with swept as (
             delete from {table} where ctid = any(array(
                 select ctid from {table}
-                where sweep_hour <= floor(extract(epoch from statement_timestamp()) / 3600)::integer
-                    and expires_at <= statement_timestamp()
+                where {DUE} and expires_at <= statement_timestamp()
                 order by sweep_hour limit $1 for update skip locked
             ))
             returning 1
@@ -35,6 +34,9 @@ pub(crate) fn sql(table: &TableName) -> String {
         select count(*) from swept"
     )
 }
+
+/// What died before the last full hour.
+const DUE: &str = "sweep_hour <= floor(extract(epoch from statement_timestamp()) / 3600)::integer";
 
 impl Call for Sweep {
     type Answer = Swept;
@@ -116,6 +118,19 @@ impl Call for Count {
         };
         Ok(calls.iter().map(|_| Ok(stats)).collect())
     }
+}
+
+/// How many records a sweep would delete. The hour is enough to judge by: a row's own is never
+/// before its deadline.
+pub(crate) async fn count_due(
+    connection: &mut PgConnection,
+    table: &TableName,
+) -> sqlx::Result<u64> {
+    let sql = format!("select count(*) from {table} where {DUE}");
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await?;
+    Ok(row.try_get::<i64, _>(0)?.cast_unsigned())
 }
 
 impl Call for Ping {

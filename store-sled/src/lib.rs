@@ -110,6 +110,16 @@ impl SledStore {
         })))
     }
 
+    /// Makes the stored record of this session unreadable, as the conformance kit asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] if the folder cannot be read or written.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn spoil(&self, id: SessionId) -> Result<()> {
+        self.0.shared.spoil(id).map_err(error::sorted)
+    }
+
     async fn find(&self, id: SessionId) -> Result<Found> {
         if self.0.shared.reads_need_no_disk() {
             self.0.shared.find(id)

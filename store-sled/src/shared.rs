@@ -130,6 +130,19 @@ impl Shared {
             })
     }
 
+    /// Flips a bit in what a record's checksum protects.
+    #[cfg(any(test, feature = "conformance"))]
+    pub(crate) fn spoil(&self, id: cloakroom_store_api::SessionId) -> sled::Result<()> {
+        let records = &self.trees.records;
+        let Some(mut row) = records.get(id.as_bytes())? else {
+            return Ok(());
+        };
+        if let Some(last) = row.last_mut() {
+            *last ^= 1;
+        }
+        records.insert(id.as_bytes(), row).map(drop)
+    }
+
     /// Tells long scans to stop.
     pub(crate) fn begin_closing(&self) {
         self.is_closing.store(true, Ordering::Relaxed);

@@ -49,14 +49,6 @@ fn at(folder: &TempDir, clock: &ManualClock) -> SledStore {
         .unwrap()
 }
 
-/// Flips a bit in what the record's checksum protects.
-fn spoil(store: &SledStore, id: SessionId) {
-    let records = &store.0.shared.trees.records;
-    let mut row = records.get(id.as_bytes()).unwrap().unwrap().to_vec();
-    *row.last_mut().unwrap() ^= 1;
-    records.insert(id.as_bytes(), row).unwrap();
-}
-
 fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),

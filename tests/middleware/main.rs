@@ -16,4 +16,5 @@ mod responses;
 #[path = "../support/routes.rs"]
 mod routes;
 mod support;
+mod sweeper;
 mod updates;

@@ -13,3 +13,4 @@ mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+mod sweep_lock;

@@ -5,13 +5,27 @@ use std::{
     process::{Command, Stdio},
 };
 
-use cloakroom_store_api::{Error, SessionStore};
+use cloakroom_store_api::{Error, SessionStore, Stats};
 use cloakroom_store_postgres::{PostgresStore, TableName};
 use sqlx::AssertSqlSafe;
 
 use crate::support::{
     connection, fresh, migrated, number, record, run, server, stored, unique_table,
 };
+
+#[tokio::test]
+async fn dropped_tables_can_be_made_again() {
+    let store = fresh().connect().await.unwrap();
+    for _ in 0..2 {
+        assert!(!store.is_migrated().await.unwrap());
+        store.drop_tables().await.unwrap();
+        store.migrate().await.unwrap();
+        assert!(store.is_migrated().await.unwrap());
+        assert_eq!(store.stats().await.unwrap(), Stats::default());
+        stored(&store, record()).await;
+        store.drop_tables().await.unwrap();
+    }
+}
 
 #[tokio::test]
 async fn names_need_quotes_and_get_them() {

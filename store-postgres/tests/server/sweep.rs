@@ -33,6 +33,7 @@ async fn what_is_long_dead_is_removed_in_steps() {
     let store = migrated(fresh()).await;
     let alive = stored(&store, record()).await;
     long_dead(&store, 20).await;
+    assert_eq!(store.count_due().await.unwrap(), 20);
     let mut steps = Vec::new();
     loop {
         let Swept { removed, more } = store.sweep(LIMIT).await.unwrap();
@@ -45,6 +46,7 @@ async fn what_is_long_dead_is_removed_in_steps() {
     assert_eq!(steps, [8, 8, 4]);
     assert!(store.load(alive.id).await.unwrap().is_some());
     assert_eq!(store.stats().await.unwrap().expired, 0);
+    assert_eq!(store.count_due().await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

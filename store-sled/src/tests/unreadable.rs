@@ -59,7 +59,7 @@ async fn a_dead_session_whose_data_is_damaged_is_swept() {
     let (folder, clock) = (folder(), ManualClock::new());
     let store = at(&folder, &clock);
     let record = stored(&store, new_record(Some("zoë"))).await;
-    spoil(&store, record.id);
+    store.spoil(record.id).unwrap();
     assert!(is_corrupt(&store.load(record.id).await));
     clock.advance(Duration::from_mins(30));
     assert!(!is_live(&store, record.id).await);

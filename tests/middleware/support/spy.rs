@@ -27,6 +27,7 @@ pub(crate) struct Spy {
     conflicts: Arc<AtomicU32>,
     slow: Arc<Mutex<Duration>>,
     spoiled: Arc<AtomicBool>,
+    swept: Arc<Mutex<Vec<Swept>>>,
 }
 
 impl Spy {
@@ -42,6 +43,7 @@ impl Spy {
             conflicts: Arc::default(),
             slow: Arc::default(),
             spoiled: Arc::default(),
+            swept: Arc::default(),
         }
     }
 
@@ -62,6 +64,17 @@ impl Spy {
     /// Answers `Conflict` to this many saves and rotations.
     pub(crate) fn conflict(&self, times: u32) {
         self.conflicts.store(times, SeqCst);
+    }
+
+    /// Answers the next sweeps so, in this order, and then that nothing was left.
+    pub(crate) fn swept(&self, removed: &[u64]) {
+        let batches = removed.iter().rev();
+        *self.swept.lock().unwrap() = batches
+            .map(|&removed| Swept {
+                removed,
+                more: true,
+            })
+            .collect();
     }
 
     /// Takes this long for every call.
@@ -153,7 +166,11 @@ impl SessionStore for Spy {
 
     async fn sweep(&self, limit: NonZeroU32) -> StoreResult<Swept> {
         self.called("sweep").await?;
-        self.inner.sweep(limit).await
+        let swept = self.swept.lock().unwrap().pop();
+        match swept {
+            Some(swept) => Ok(swept),
+            None => self.inner.sweep(limit).await,
+        }
     }
 
     async fn stats(&self) -> StoreResult<Stats> {

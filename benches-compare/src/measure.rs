@@ -1,0 +1,111 @@
+//! How fast an entrant is.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+/// How many sessions each entrant has.
+pub const SESSIONS: usize = 10_000;
+
+/// What is asked of an entrant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Load,
+    Save,
+    Create,
+}
+
+impl Operation {
+    pub const ALL: [Self; 3] = [Self::Load, Self::Save, Self::Create];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Save => "save",
+            Self::Create => "create",
+        }
+    }
+}
+
+/// A store, ours or another, with [`SESSIONS`] sessions in it.
+pub trait Entrant: Send + Sync + 'static {
+    fn load(&self, session: usize) -> impl Future<Output = Result<()>> + Send;
+
+    /// Nobody else saves this session at the same time.
+    fn save(&self, session: usize) -> impl Future<Output = Result<()>> + Send;
+
+    /// Stores a new session, or does not know how to.
+    fn create(&self) -> impl Future<Output = Result<()>> + Send;
+}
+
+type Rate = Pin<Box<dyn Future<Output = Result<f64>> + Send>>;
+
+/// An entrant under its name.
+pub struct Named {
+    pub name: &'static str,
+    run: Box<dyn Fn(Operation, usize, Duration) -> Rate>,
+}
+
+impl Named {
+    pub fn new<E: Entrant>(name: &'static str, entrant: E) -> Self {
+        let entrant = Arc::new(entrant);
+        let run = move |operation, callers, time| -> Rate {
+            Box::pin(rate(Arc::clone(&entrant), operation, callers, time))
+        };
+        Self {
+            name,
+            run: Box::new(run),
+        }
+    }
+
+    /// What so many callers do in a second, all together.
+    pub async fn rate(&self, operation: Operation, callers: usize, time: Duration) -> Result<f64> {
+        (self.run)(operation, callers, time).await
+    }
+}
+
+async fn rate<E: Entrant>(
+    entrant: Arc<E>,
+    operation: Operation,
+    callers: usize,
+    time: Duration,
+) -> Result<f64> {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| {
+            let entrant = Arc::clone(&entrant);
+            tokio::spawn(async move {
+                let mut done = 0_u32;
+                let mut session = caller;
+                while started.elapsed() < time {
+                    match operation {
+                        Operation::Load => entrant.load(session).await?,
+                        Operation::Save => entrant.save(session).await?,
+                        Operation::Create => entrant.create().await?,
+                    }
+                    done += 1;
+                    session += callers;
+                    if session >= SESSIONS {
+                        session = caller;
+                    }
+                }
+                anyhow::Ok(done)
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await??;
+    }
+    Ok(f64::from(done) / started.elapsed().as_secs_f64())
+}
+
+pub fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}

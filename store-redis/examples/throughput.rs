@@ -1,0 +1,232 @@
+//! Measures the store: `scripts/with-servers --only redis cargo run --release
+//! -p cloakroom-store-redis --example throughput`.
+//!
+//! Loads and saves at 1, 16 and 64 callers, beside plain `GET` and `SET` over as many shared
+//! connections. Both are measured in turn; what is shown are medians of calls a second.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    future::Future,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use cloakroom_store_api::{Data, Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
+use cloakroom_store_redis::RedisStore;
+use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const SESSIONS: usize = 10_000;
+const CONNECTIONS: usize = 2;
+const ROUNDS: usize = 9;
+const TIME: Duration = Duration::from_millis(500);
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let url = std::env::var("CLOAKROOM_TEST_REDIS_URL")
+        .map_err(|_| "CLOAKROOM_TEST_REDIS_URL is not set; scripts/with-servers sets it")?;
+    let store = RedisStore::builder(&url)
+        .prefix(format!("throughput-{:016x}:", fastrand::u64(..)).parse()?)
+        .connections(CONNECTIONS)
+        .connect()
+        .await?;
+    let plain = Plain::new(&url, &store).await?;
+    let records = create(&store).await?;
+
+    for callers in [1, 16, 64] {
+        let records = &records[..];
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(rate(callers, |n| loads(store.clone(), ids(records, n))).await?);
+            theirs.push(rate(callers, |n| plain.of(n).gets(ids(records, n))).await?);
+        }
+        show("loads", "GET", callers, ours, theirs);
+    }
+    for callers in [1, 16, 64] {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(rate(callers, |_| saves(store.clone())).await?);
+            theirs.push(rate(callers, |n| plain.of(n).sets()).await?);
+        }
+        show("saves", "SET", callers, ours, theirs);
+    }
+    for record in records {
+        store.expire(record.id).await?;
+    }
+    Ok(())
+}
+
+/// The driver alone: nothing is compared, decoded or judged.
+struct Plain {
+    connections: Vec<MultiplexedConnection>,
+    prefix: String,
+}
+
+struct Caller {
+    connection: MultiplexedConnection,
+    prefix: String,
+}
+
+impl Plain {
+    async fn new(url: &str, store: &RedisStore) -> Outcome<Self> {
+        let client = Client::open(url)?;
+        let settings = AsyncConnectionConfig::new().set_response_timeout(Some(TIME * 10));
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let connection = client.get_multiplexed_async_connection_with_config(&settings);
+            connections.push(connection.await?);
+        }
+        Ok(Self {
+            connections,
+            prefix: store.prefix().to_string(),
+        })
+    }
+
+    fn of(&self, caller: usize) -> Caller {
+        Caller {
+            connection: self.connections[caller % CONNECTIONS].clone(),
+            prefix: self.prefix.clone(),
+        }
+    }
+}
+
+impl Caller {
+    async fn gets(self, ids: Vec<SessionId>) -> Outcome<u32> {
+        let Self { connection, prefix } = self;
+        until_time_is_up(ids, |id| {
+            let mut connection = connection.clone();
+            let key = format!("{prefix}{id}");
+            async move {
+                let value: Vec<u8> = redis::cmd("GET")
+                    .arg(key)
+                    .query_async(&mut connection)
+                    .await?;
+                black_box(value);
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn sets(self) -> Outcome<u32> {
+        let Self { connection, prefix } = self;
+        let record = record()?;
+        let payload = record.encode()?;
+        until_time_is_up(vec![record.id], |id| {
+            let mut connection = connection.clone();
+            let mut set = redis::cmd("SET");
+            set.arg(format!("{prefix}{id}"))
+                .arg(&payload)
+                .arg("PX")
+                .arg(60_000);
+            async move { Ok(set.query_async(&mut connection).await?) }
+        })
+        .await
+    }
+}
+
+async fn loads(store: RedisStore, ids: Vec<SessionId>) -> Outcome<u32> {
+    until_time_is_up(ids, move |id| {
+        let store = store.clone();
+        async move {
+            black_box(store.load(id).await?.ok_or("not found")?);
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Each caller creates a session and saves it again and again.
+async fn saves(store: RedisStore) -> Outcome<u32> {
+    let mut record = record()?;
+    let (started, mut done) = (Instant::now(), 0);
+    while started.elapsed() < TIME {
+        let Saved::Stored(stamp) = store.save(&record).await? else {
+            return Err("refused".into());
+        };
+        record = record.stored(stamp);
+        done += 1;
+    }
+    store.expire(record.id).await?;
+    Ok(done)
+}
+
+async fn until_time_is_up<F: Future<Output = Outcome<()>>>(
+    ids: Vec<SessionId>,
+    act: impl Fn(SessionId) -> F,
+) -> Outcome<u32> {
+    let (started, mut done) = (Instant::now(), 0);
+    for id in ids.iter().cycle() {
+        if started.elapsed() >= TIME {
+            break;
+        }
+        act(*id).await?;
+        done += 1;
+    }
+    Ok(done)
+}
+
+/// What all callers together do in a second.
+async fn rate<F: Future<Output = Outcome<u32>> + Send + 'static>(
+    callers: usize,
+    call: impl Fn(usize) -> F,
+) -> Outcome<f64> {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| tokio::spawn(call(caller)))
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await??;
+    }
+    Ok(f64::from(done) / started.elapsed().as_secs_f64())
+}
+
+fn show(what: &str, plain: &str, callers: usize, ours: Vec<f64>, theirs: Vec<f64>) {
+    let (ours, theirs) = (median(ours), median(theirs));
+    println!(
+        "{what} at {callers:>2} callers: {ours:>8.0}/s, plain {plain}: {theirs:>8.0}/s, ratio {:.2}",
+        ours / theirs
+    );
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+async fn create(store: &RedisStore) -> Outcome<Vec<Record>> {
+    let tasks: Vec<_> = (0..SESSIONS)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let record = record()?;
+                let _ = store.save(&record).await?;
+                Outcome::Ok(record)
+            })
+        })
+        .collect();
+    let mut records = Vec::new();
+    for task in tasks {
+        records.push(task.await??);
+    }
+    Ok(records)
+}
+
+/// All sessions, in another order for each caller.
+fn ids(records: &[Record], caller: usize) -> Vec<SessionId> {
+    let mut ids: Vec<_> = records.iter().map(|record| record.id).collect();
+    fastrand::Rng::with_seed(caller as u64).shuffle(&mut ids);
+    ids
+}
+
+fn record() -> Outcome<Record> {
+    let cart = format!("[{}1]", "1234567,".repeat(50));
+    Ok(Record {
+        owner: Some(format!("user-{}", fastrand::u32(..)).parse()?),
+        data: Data::new(&BTreeMap::from([("cart", &*cart), ("theme", "\"dark\"")]))?,
+        ..Record::new(SessionToken::generate()?.id(), Lifetime::PERSISTENT)
+    })
+}

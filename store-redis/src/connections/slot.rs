@@ -1,0 +1,76 @@
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use redis::{RedisError, RedisResult};
+
+use crate::connections::{Connection, Source};
+
+/// A place for a connection that is opened when it is needed, by one caller for all.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    held: Mutex<Held>,
+    /// Who has this connects; its content is how the last try failed.
+    connecting: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
+}
+
+#[derive(Default)]
+struct Held {
+    connection: Option<Connection>,
+    /// Counts the connections, so that nobody discards the next one for the fault of the last.
+    number: u64,
+}
+
+impl Slot {
+    /// The connection and its number, opened if it has to be.
+    pub(crate) async fn connection(
+        &self,
+        source: &Source,
+        deadline: Duration,
+    ) -> RedisResult<(u64, Connection)> {
+        let came = Instant::now();
+        let mut failed = self.connecting.lock().await;
+        if let Some(held) = self.held() {
+            return Ok(held);
+        }
+        // Everybody who has waited for a try shares its outcome.
+        if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at >= came) {
+            return Err(error.clone());
+        }
+        match source.connect(deadline).await {
+            Ok(connection) => {
+                *failed = None;
+                let mut held = self.held.lock();
+                held.connection = Some(connection.clone());
+                held.number += 1;
+                Ok((held.number, connection))
+            }
+            Err(error) => {
+                *failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// The connection and its number, if there is one.
+    pub(crate) fn held(&self) -> Option<(u64, Connection)> {
+        let held = self.held.lock();
+        Some((held.number, held.connection.clone()?))
+    }
+
+    /// Lets go of the connection, if it is still the one of this number.
+    pub(crate) fn discard(&self, number: u64) {
+        let mut held = self.held.lock();
+        if held.number == number {
+            held.connection = None;
+        }
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held")
+            .field("connected", &self.connection.is_some())
+            .field("number", &self.number)
+            .finish()
+    }
+}

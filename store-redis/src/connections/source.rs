@@ -1,0 +1,91 @@
+use std::{fmt, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult,
+    cluster::{ClusterClient, ClusterClientBuilder},
+    sentinel::SentinelClient,
+};
+use rustls::crypto::CryptoProvider;
+use tokio::sync::Mutex;
+
+use crate::connections::Connection;
+
+/// Where connections come from.
+pub(crate) enum Source {
+    Server(Box<Client>),
+    /// Asked for the master whenever there is to be a connection.
+    Sentinel(Box<Mutex<SentinelClient>>),
+    Cluster(Box<ClusterClient>),
+}
+
+/// A server that accepts connections and answers nothing is given up after this long, so that
+/// calls find it soon after it is back.
+const CONNECTING: Duration = Duration::from_secs(1);
+
+impl Source {
+    pub(crate) fn server(client: Client) -> Self {
+        Self::Server(Box::new(client))
+    }
+
+    pub(crate) fn sentinel(client: SentinelClient) -> Self {
+        Self::Sentinel(Box::new(Mutex::new(client)))
+    }
+
+    /// The settings are for a failover: a call that meets a dead master asks the others where
+    /// its keys are by now, and gives up when a second is nearly over.
+    pub(crate) fn cluster(nodes: Vec<ConnectionInfo>) -> RedisResult<Self> {
+        let client = ClusterClientBuilder::new(nodes)
+            .retries(3)
+            .min_retry_wait(20)
+            .max_retry_wait(100)
+            .connection_timeout(Duration::from_millis(300))
+            .response_timeout(Duration::from_millis(500))
+            .overall_response_timeout(Some(Duration::from_millis(800)))
+            .build()?;
+        Ok(Self::Cluster(Box::new(client)))
+    }
+
+    pub(crate) async fn connect(&self, deadline: Duration) -> RedisResult<Connection> {
+        // A call has a deadline of its own, shared by all it sends.
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECTING.min(deadline)))
+            .set_response_timeout(None);
+        Ok(match self {
+            Self::Server(client) => Connection::Server(
+                cryptography_for(client)
+                    .get_multiplexed_async_connection_with_config(&settings)
+                    .await?,
+            ),
+            Self::Sentinel(client) => Connection::Server(
+                client
+                    .lock()
+                    .await
+                    .get_async_connection_with_config(&settings)
+                    .await?,
+            ),
+            Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+        })
+    }
+}
+
+/// Sees to it that a client which speaks TLS finds some cryptography: rustls panics where the
+/// program has chosen none and its dependencies enable two.
+fn cryptography_for(client: &Client) -> &Client {
+    let address = client.get_connection_info().addr();
+    if matches!(address, ConnectionAddr::TcpTls { .. }) && CryptoProvider::get_default().is_none() {
+        // If somebody else is faster, theirs will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    client
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The clients know passwords.
+        f.write_str(match self {
+            Self::Server(_) => "Server",
+            Self::Sentinel(_) => "Sentinel",
+            Self::Cluster(_) => "Cluster",
+        })
+    }
+}

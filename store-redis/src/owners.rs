@@ -1,0 +1,137 @@
+//! Which sessions an owner has: a sorted set for each, a session's score the time that it cannot
+//! outlive.
+//!
+//! A session is entered before it is stored and taken out after it has ended, so that the index
+//! may name too many but never too few. Who reads it looks at the records themselves.
+
+use std::{collections::HashSet, time::Duration};
+
+use cloakroom_store_api::{Error, Owner, Record, Result, SessionId};
+use futures_util::future::join_all;
+
+use crate::{
+    error::About,
+    header::State,
+    link::{Link, Verdict},
+    load::{Found, read},
+    scripts::{EXPIRE, INDEX},
+};
+
+/// By how much entries outlive their sessions: for a call's way, and for the clocks of a
+/// cluster's servers.
+const SLACK: Duration = Duration::from_hours(1);
+
+/// Enters a session that can live for so many milliseconds.
+pub(crate) async fn index(link: &Link, owner: &str, id: SessionId, life: u64) -> Result<()> {
+    let key = link.prefix().owner(owner);
+    let (life, slack) = (life.to_string(), SLACK.as_millis().to_string());
+    let arguments: [&[u8]; 3] = [id.as_bytes(), life.as_bytes(), slack.as_bytes()];
+    let entered = link.answer(&INDEX, &[&key], &arguments).await;
+    entered
+        .map(drop)
+        .map_err(|error| link.sorted(error, About::Store))
+}
+
+/// Takes sessions out that have ended. What fails here leaves an entry that its score ends.
+pub(crate) async fn unindex(link: &Link, owner: &[u8], ids: &[SessionId]) {
+    let Ok(owner) = str::from_utf8(owner) else {
+        return;
+    };
+    if owner.is_empty() || ids.is_empty() {
+        return;
+    }
+    let mut remove = redis::cmd("ZREM");
+    remove.arg(link.prefix().owner(owner));
+    for id in ids {
+        remove.arg(&id.as_bytes()[..]);
+    }
+    let _ = link.query::<i64>(&remove).await;
+}
+
+async fn indexed(link: &Link, owner: &Owner) -> Result<Vec<SessionId>> {
+    let mut range = redis::cmd("ZRANGE");
+    range.arg(link.prefix().owner(owner)).arg(0).arg(-1);
+    let members: Vec<Vec<u8>> = link.query(&range).await?;
+    let ids = members.into_iter().filter_map(|id| id.try_into().ok());
+    Ok(ids.map(SessionId::from_bytes).collect())
+}
+
+/// The records of these sessions that are the owner's; unreadable ones are left out.
+async fn owned(link: &Link, owner: &Owner, ids: &[SessionId]) -> Result<Vec<Found>> {
+    let mut owned = Vec::new();
+    for page in ids.chunks(PAGE) {
+        for found in join_all(page.iter().map(|&id| read(link, id))).await {
+            match found {
+                Ok(Some(found)) if found.record.owner.as_ref() == Some(owner) => owned.push(found),
+                Ok(_) | Err(Error::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(owned)
+}
+
+/// How many records are asked for at once.
+const PAGE: usize = 64;
+
+pub(crate) async fn list(link: &Link, owner: &Owner) -> Result<Vec<Record>> {
+    let ids = indexed(link, owner).await?;
+    let found = owned(link, owner, &ids).await?;
+    let live = found.into_iter().filter(|found| found.state == State::Live);
+    let mut records: Vec<_> = live.map(|found| found.record).collect();
+    records.sort_by_key(|record| record.stamp.map(|stamp| stamp.created_at));
+    records.reverse();
+    Ok(records)
+}
+
+/// Ends all sessions of an owner but one.
+///
+/// A session may move to another id meanwhile, whose entry comes before its old record ends. So
+/// it is done only when the index names nothing new and none of what it names is there, three
+/// times in a row: once may be just before a record is stored that the index names already, and
+/// what that one moves on to is new to the index.
+pub(crate) async fn expire_all(
+    link: &Link,
+    owner: &Owner,
+    except: Option<SessionId>,
+) -> Result<u64> {
+    let (mut ended, mut quiet) = (0, 0);
+    let mut known = HashSet::new();
+    while quiet < 3 {
+        let mut ids = indexed(link, owner).await?;
+        ids.retain(|&id| Some(id) != except);
+        if ids.is_empty() {
+            break;
+        }
+        quiet += 1;
+        for &id in &ids {
+            if known.insert(id) {
+                quiet = 0;
+            }
+        }
+        let mut gone = Vec::new();
+        for Found { record, .. } in owned(link, owner, &ids).await? {
+            quiet = 0;
+            if end(link, record.id, owner).await?.0 {
+                ended += 1;
+            }
+            gone.push(record.id);
+        }
+        unindex(link, owner.as_bytes(), &gone).await;
+    }
+    Ok(ended)
+}
+
+/// Ends a session; says whether it was live.
+pub(crate) async fn expire(link: &Link, id: SessionId) -> Result<bool> {
+    let (was_live, owner) = end(link, id, "").await?;
+    unindex(link, &owner, &[id]).await;
+    Ok(was_live)
+}
+
+/// Ends a session if it is this owner's, or anybody's if none is named.
+async fn end(link: &Link, id: SessionId, owner: &str) -> Result<(bool, Vec<u8>)> {
+    let key = link.prefix().record(id);
+    let answer = link.run(&EXPIRE, id, &[&key], &[owner.as_bytes()]).await?;
+    Ok((answer.verdict == Verdict::Stored, answer.owner))
+}

@@ -1,0 +1,184 @@
+use std::time::Duration;
+
+use cloakroom_store_api::{Error, Record, Result, Saved, SessionId, Stamp, Timestamp};
+use redis::Value;
+
+use crate::{
+    header::{self, Header, State},
+    link::{Link, Verdict, stamp},
+    owners,
+    scripts::{SAVE, TOUCH},
+};
+
+/// A record on its way to the server.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) id: SessionId,
+    /// The revision that the stored record has to have.
+    pub(crate) revision: u64,
+    pub(crate) owner: String,
+    header: Header,
+    /// Header, owner and payload, with no instants yet.
+    value: Vec<u8>,
+}
+
+impl Draft {
+    pub(crate) fn new(record: &Record) -> Result<Self> {
+        let payload = record.encode()?;
+        let owner = record.owner.as_deref().unwrap_or_default();
+        let header = Header {
+            state: State::Live,
+            persistence: record.lifetime.persistence(),
+            revision: record.revision.wrapping_add(1),
+            nonce: fastrand::u64(..),
+            expires_at: Timestamp::from_millis(0),
+            created_at: Timestamp::from_millis(0),
+            idle: millis(record.lifetime.idle()),
+            absolute: millis(record.lifetime.absolute()),
+            owner_length: u16::try_from(owner.len()).map_err(Error::backend)?,
+        };
+        let mut value = Vec::with_capacity(header::LENGTH + owner.len() + payload.len());
+        value.extend(header.encode());
+        value.extend(owner.as_bytes());
+        value.extend(payload);
+        Ok(Self {
+            id: record.id,
+            revision: record.revision,
+            owner: owner.into(),
+            header,
+            value,
+        })
+    }
+
+    /// How long a session lives that begins now, in milliseconds.
+    pub(crate) fn life(&self) -> u64 {
+        self.idle().min(self.absolute())
+    }
+
+    pub(crate) fn idle(&self) -> u64 {
+        self.header.idle
+    }
+
+    pub(crate) fn absolute(&self) -> u64 {
+        self.header.absolute
+    }
+
+    /// What comes before the instants.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.value[..header::INSTANTS]
+    }
+
+    /// Revision and nonce: what tells this write from all others.
+    pub(crate) fn mark(&self) -> &[u8] {
+        &self.value[header::REVISION..header::INSTANTS]
+    }
+
+    /// What comes after the instants.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.value[header::INSTANTS + 16..]
+    }
+
+    /// The whole value.
+    pub(crate) fn value(
+        mut self,
+        state: State,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Vec<u8> {
+        let header = Header {
+            state,
+            created_at,
+            expires_at,
+            ..self.header
+        };
+        self.value[..header::LENGTH].copy_from_slice(&header.encode());
+        self.value
+    }
+}
+
+/// Stores a new record, by one `SET NX`. Its expiry is relative: Redis needs no clock of ours to
+/// end it.
+pub(crate) async fn create(link: &Link, draft: Draft) -> Result<Saved> {
+    if !draft.owner.is_empty() {
+        owners::index(link, &draft.owner, draft.id, draft.absolute()).await?;
+    }
+    let now = link.now().await?;
+    let (id, mark) = (draft.id, draft.mark().to_vec());
+    let expires_at = now + Duration::from_millis(draft.life());
+    let left = draft.life().saturating_sub(1).max(1);
+    let value = draft.value(State::Live, now, expires_at);
+    if put(link, id, &value, &mark, left).await? {
+        Ok(Saved::Stored(stamp(now, expires_at, now)))
+    } else {
+        Ok(Saved::Conflict)
+    }
+}
+
+/// Stores a value where there is none, for so many milliseconds; says whether it is there now.
+pub(crate) async fn put(
+    link: &Link,
+    id: SessionId,
+    value: &[u8],
+    mark: &[u8],
+    left: u64,
+) -> Result<bool> {
+    let key = link.prefix().record(id);
+    let mut set = redis::cmd("SET");
+    set.arg(&key).arg(value).arg("NX").arg("PX").arg(left);
+    if link.about(id, &set).await? != Value::Nil {
+        return Ok(true);
+    }
+    // Taken, or this very command was sent again after its answer was lost.
+    let mut get = redis::cmd("GETRANGE");
+    get.arg(&key)
+        .arg(header::REVISION)
+        .arg(header::INSTANTS - 1);
+    match link.about(id, &get).await {
+        Ok(found) => Ok(found == Value::BulkString(mark.to_vec())),
+        Err(Error::Corrupt { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces a live record, by a script.
+pub(crate) async fn save(link: &Link, draft: Draft) -> Result<Saved> {
+    let key = link.prefix().record(draft.id);
+    let revision = draft.revision.to_be_bytes();
+    let (idle, absolute) = (draft.idle().to_string(), draft.absolute().to_string());
+    let mut indexed = false;
+    let answer = loop {
+        let arguments: [&[u8]; 7] = [
+            &revision,
+            draft.head(),
+            idle.as_bytes(),
+            absolute.as_bytes(),
+            draft.owner.as_bytes(),
+            draft.tail(),
+            if indexed { b"1" } else { b"0" },
+        ];
+        let answer = link.run(&SAVE, draft.id, &[&key], &arguments).await?;
+        if answer.verdict != Verdict::Unindexed {
+            break answer;
+        }
+        owners::index(link, &draft.owner, draft.id, draft.absolute()).await?;
+        indexed = true;
+    };
+    owners::unindex(link, &answer.owner, &[draft.id]).await;
+    Ok(match answer.verdict {
+        Verdict::Stored => Saved::Stored(answer.stamp()),
+        Verdict::Conflict => Saved::Conflict,
+        _ => Saved::Gone,
+    })
+}
+
+/// Moves the deadline of a live record.
+pub(crate) async fn touch(link: &Link, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
+    let key = link.prefix().record(id);
+    let arguments: [&[u8]; 1] = [&revision.to_be_bytes()];
+    let answer = link.run(&TOUCH, id, &[&key], &arguments).await?;
+    Ok((answer.verdict == Verdict::Stored).then(|| answer.stamp()))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

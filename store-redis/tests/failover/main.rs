@@ -1,0 +1,132 @@
+//! Masters that are killed, of servers of the tests' own: `scripts/with-servers` starts them.
+
+mod own;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use cloakroom_store_api::{Error, Record, Saved, SessionStore};
+use cloakroom_store_redis::RedisStore;
+use tokio::task::JoinSet;
+
+use crate::{
+    own::Own,
+    support::{key, owned, stored},
+};
+
+/// Longer than a failover takes, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What replication needs: it is not part of what is tested.
+const REPLICATED: Duration = Duration::from_millis(90);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_master_of_a_cluster_is_replaced() {
+    let own = Own::start("redis-cluster", "CLOAKROOM_TEST_REDIS_CLUSTER_URL");
+    let hosts: Vec<_> = own.hosts().map(str::to_owned).collect();
+    let store = RedisStore::connect(&own.url).await.unwrap();
+    let mut sessions = Vec::new();
+    let mut disturbed = BTreeSet::new();
+    for _ in 0..60 {
+        let session = stored(&store, owned("ann")).await;
+        let slot = format!("CLUSTER KEYSLOT {}", key(&store, session.id));
+        // The first of the three masters has the first third of the slots.
+        if own::run::<u16>(&hosts[0], &slot).await <= 5460 {
+            disturbed.insert(*session.id.as_bytes());
+        }
+        sessions.push(session);
+    }
+    tokio::time::sleep(REPLICATED).await;
+    own::kill(&hosts[0]).await;
+
+    let began = Instant::now();
+    let (mut worst, mut failed, mut elsewhere) = (Duration::ZERO, 0, 0);
+    loop {
+        let mut calls = JoinSet::new();
+        for session in sessions.drain(..) {
+            let store = store.clone();
+            calls.spawn(async move { used(&store, session).await });
+        }
+        let mut all = true;
+        for (session, done, took) in calls.join_all().await {
+            worst = worst.max(took);
+            if !done {
+                all = false;
+                failed += 1;
+                elsewhere += u32::from(!disturbed.contains(session.id.as_bytes()));
+            }
+            sessions.push(session);
+        }
+        if all {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "no failover");
+    }
+    println!(
+        "sessions=60 of_the_killed_master={} failed={failed} failed_elsewhere={elsewhere} \
+         worst_call_ms={} resumed_after_ms={} signed_out=0",
+        disturbed.len(),
+        worst.as_millis(),
+        began.elapsed().as_millis()
+    );
+    assert!(!disturbed.is_empty());
+    assert_eq!(elsewhere, 0, "other shards are undisturbed");
+    assert!(worst < Duration::from_secs(2), "{worst:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_master_under_sentinel_is_replaced() {
+    let own = Own::start("redis-sentinel", "CLOAKROOM_TEST_REDIS_SENTINEL_URL");
+    let sentinel = own.hosts().next().unwrap();
+    let store = RedisStore::connect(&own.url).await.unwrap();
+    let mut session = stored(&store, owned("ann")).await;
+    let asked = "SENTINEL get-master-addr-by-name cloakroom";
+    let (host, port): (String, u16) = own::run(sentinel, asked).await;
+    tokio::time::sleep(REPLICATED).await;
+    own::kill(&format!("{host}:{port}")).await;
+
+    let began = Instant::now();
+    let (mut worst, mut failed) = (Duration::ZERO, 0);
+    loop {
+        let (used, done, took) = used(&store, session).await;
+        session = used;
+        worst = worst.max(took);
+        if done {
+            break;
+        }
+        failed += 1;
+        assert!(began.elapsed() < PATIENCE, "no failover");
+    }
+    println!(
+        "failed={failed} worst_call_ms={} resumed_after_ms={} signed_out=0",
+        worst.as_millis(),
+        began.elapsed().as_millis()
+    );
+    assert_eq!(store.list("ann").await.unwrap().len(), 1);
+    assert!(
+        worst < Duration::from_secs(6),
+        "the deadline is 5 s: {worst:?}"
+    );
+}
+
+/// Loads and saves a session; says whether both could be done, and how long the longer one took.
+async fn used(store: &RedisStore, session: Record) -> (Record, bool, Duration) {
+    let began = Instant::now();
+    let found = match store.load(session.id).await {
+        Ok(found) => found.expect("nobody is taken for signed out"),
+        Err(Error::Unavailable(_)) => return (session, false, began.elapsed()),
+        Err(error) => panic!("{error:?}"),
+    };
+    let loaded = began.elapsed();
+    let began = Instant::now();
+    match store.save(&found).await {
+        Ok(Saved::Stored(stamp)) => (found.stored(stamp), true, loaded.max(began.elapsed())),
+        Ok(other) => panic!("nobody else saves: {other:?}"),
+        Err(Error::Unavailable(_)) => (found, false, loaded.max(began.elapsed())),
+        Err(error) => panic!("{error:?}"),
+    }
+}

@@ -1,0 +1,65 @@
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use redis::FromRedisValue;
+
+use crate::support::command;
+
+/// Servers that may be killed. They end when this is dropped.
+pub(crate) struct Own {
+    pub(crate) url: String,
+    script: Child,
+}
+
+impl Own {
+    pub(crate) fn start(kind: &str, variable: &str) -> Self {
+        let mut script = Command::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../scripts/with-servers"
+        ))
+        .args(["--only", kind, "sh", "-c"])
+        .arg(format!("echo ${variable}; exec cat"))
+        .env_remove(variable)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+        let mut url = String::new();
+        let output = script.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut url).unwrap();
+        let url = url.trim().to_owned();
+        Self { url, script }
+    }
+
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+        let (_, rest) = self.url.split_once("://").unwrap();
+        rest.split('/').next().unwrap().split(',')
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // `cat` ends with its input, and the script removes what it has started.
+        drop(self.script.stdin.take());
+        let _ = self.script.wait();
+    }
+}
+
+pub(crate) async fn run<T: FromRedisValue>(host: &str, words: &str) -> T {
+    let client = redis::Client::open(format!("redis://{host}")).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    command(words).query_async(&mut connection).await.unwrap()
+}
+
+/// Ends a server as a crash would.
+pub(crate) async fn kill(host: &str) {
+    let info: String = run(host, "INFO server").await;
+    let process = info
+        .lines()
+        .find_map(|line| line.strip_prefix("process_id:"))
+        .unwrap();
+    let killed = Command::new("kill").args(["-s", "KILL", process]).status();
+    assert!(killed.unwrap().success());
+}

@@ -1,0 +1,12 @@
+//! What is only this store's own. Needs servers: `scripts/with-servers`.
+
+mod errors;
+mod faults;
+mod keys;
+mod owners;
+mod scripts;
+mod sentinel;
+mod servers;
+#[path = "../support/mod.rs"]
+mod support;
+mod warnings;

@@ -1,0 +1,115 @@
+//! The index of an owner's sessions.
+
+use std::time::Duration;
+
+use cloakroom_store_api::{Lifetime, Persistence, Record, SessionStore};
+
+use crate::support::{fresh_store, owned, owner_key, run, stored};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// The server's time in milliseconds.
+async fn now() -> i64 {
+    let (seconds, micros): (i64, i64) = run("TIME").await;
+    seconds * 1000 + micros / 1000
+}
+
+fn of_absolute(absolute: Duration) -> Record {
+    Record {
+        lifetime: Lifetime::new(Persistence::Browser, HOUR, absolute),
+        ..owned("ann")
+    }
+}
+
+#[tokio::test]
+async fn an_index_outlives_its_last_session_by_an_hour_and_no_touch_moves_it() {
+    let store = fresh_store().await;
+    let index = owner_key(&store, "ann");
+    let before = now().await;
+    let long = stored(&store, of_absolute(5 * HOUR)).await;
+    stored(&store, of_absolute(2 * HOUR)).await;
+    let after = now().await;
+    let ends: i64 = run(&format!("PEXPIRETIME {index}")).await;
+    let six = i64::try_from((6 * HOUR).as_millis()).unwrap();
+    assert!((before + six..=after + six).contains(&ends));
+
+    store.touch(long.id, 1).await.unwrap().unwrap();
+    stored(&store, long).await;
+    let same: i64 = run(&format!("PEXPIRETIME {index}")).await;
+    assert_eq!(ends, same);
+}
+
+#[tokio::test]
+async fn entries_go_by_their_score_only() {
+    let store = fresh_store().await;
+    let index = owner_key(&store, "ann");
+    let hour = i64::try_from(HOUR.as_millis()).unwrap();
+    let (long_dead, just_dead) = (now().await - 2 * hour, now().await - hour / 2);
+    let _: u64 = run(&format!(
+        "ZADD {index} {long_dead} 0123456789abcdef {just_dead} fedcba9876543210"
+    ))
+    .await;
+    let session = stored(&store, owned("ann")).await;
+    let left: Vec<Vec<u8>> = run(&format!("ZRANGE {index} 0 -1")).await;
+    assert_eq!(left, [&b"fedcba9876543210"[..], session.id.as_bytes()]);
+    assert_eq!(store.list("ann").await.unwrap().len(), 1);
+}
+
+/// However often sessions come and go, the index has those that are there.
+#[tokio::test]
+async fn nothing_leaks() {
+    let store = fresh_store().await;
+    let index = owner_key(&store, "ann");
+    for _ in 0..20 {
+        let first = stored(&store, owned("ann")).await;
+        let moved = Record {
+            id: owned("ann").id,
+            ..first.clone()
+        };
+        let _ = store
+            .rotate(first.id, &moved, cloakroom_store_api::Age::Keep)
+            .await
+            .unwrap();
+        let second = stored(&store, owned("ann")).await;
+        let _ = stored(
+            &store,
+            Record {
+                owner: None,
+                ..second
+            },
+        )
+        .await;
+        assert!(store.expire(moved.id).await.unwrap());
+    }
+    let left: u64 = run(&format!("ZCARD {index}")).await;
+    println!("sessions=40 entries_left={left}");
+    assert_eq!(left, 0);
+}
+
+/// A longer absolute timeout moves the score, so that the index does not lose the session.
+#[tokio::test]
+async fn a_session_that_may_live_longer_stays_in_the_index() {
+    let store = fresh_store().await;
+    let session = stored(&store, of_absolute(2 * HOUR)).await;
+    let index = owner_key(&store, "ann");
+    let before: i64 = run(&format!("PEXPIRETIME {index}")).await;
+    let longer = Record {
+        lifetime: Lifetime::new(Persistence::Persistent, HOUR, 4 * HOUR),
+        ..session
+    };
+    stored(&store, longer).await;
+    let after: i64 = run(&format!("PEXPIRETIME {index}")).await;
+    let two = i64::try_from((2 * HOUR).as_millis()).unwrap();
+    assert!(after >= before + two, "{before} {after}");
+}
+
+#[tokio::test]
+async fn an_index_of_another_type_is_an_error_of_its_owner_only() {
+    let store = fresh_store().await;
+    let _: String = run(&format!("SET {} x", owner_key(&store, "ann"))).await;
+    store.list("ann").await.unwrap_err();
+    store.save(&owned("ann")).await.unwrap_err();
+    store.expire_owner("ann", None).await.unwrap_err();
+    stored(&store, owned("bob")).await;
+    assert_eq!(store.list("bob").await.unwrap().len(), 1);
+}

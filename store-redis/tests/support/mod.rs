@@ -1,0 +1,93 @@
+//! Where the server is, and prefixes of a test's own.
+#![allow(dead_code)] // Each test program uses its part.
+
+use cloakroom_store_api::{Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
+use cloakroom_store_redis::{Prefix, RedisStore, RedisStoreBuilder};
+use redis::{Cmd, FromRedisValue, Value};
+
+/// The URL of a server for tests.
+pub(crate) fn url(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} names a server; scripts/with-servers sets it"))
+}
+
+pub(crate) fn server() -> String {
+    url("CLOAKROOM_TEST_REDIS_URL")
+}
+
+pub(crate) fn cluster() -> String {
+    url("CLOAKROOM_TEST_REDIS_CLUSTER_URL")
+}
+
+pub(crate) fn unique_prefix() -> Prefix {
+    format!("test-{:032x}:", fastrand::u128(..))
+        .parse()
+        .unwrap()
+}
+
+/// Settings for a store that shares its keys with nobody.
+pub(crate) fn fresh() -> RedisStoreBuilder {
+    RedisStore::builder(&server()).prefix(unique_prefix())
+}
+
+pub(crate) async fn fresh_store() -> RedisStore {
+    fresh().connect().await.unwrap()
+}
+
+pub(crate) fn key(store: &RedisStore, id: SessionId) -> String {
+    format!("{}{id}", store.prefix())
+}
+
+pub(crate) fn owner_key(store: &RedisStore, owner: &str) -> String {
+    let prefix = store.prefix().as_str();
+    format!("{prefix}{owner}:{}:owner", prefix.len())
+}
+
+/// Sends a command beside the store, such as an administrator's: `run("SET a b")`.
+pub(crate) async fn run<T: FromRedisValue>(words: &str) -> T {
+    ask(&command(words)).await
+}
+
+pub(crate) fn command(words: &str) -> Cmd {
+    let mut words = words.split(' ');
+    let mut command = redis::cmd(words.next().unwrap());
+    for word in words {
+        command.arg(word);
+    }
+    command
+}
+
+pub(crate) async fn ask<T: FromRedisValue>(command: &Cmd) -> T {
+    let client = redis::Client::open(server()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    command.query_async(&mut connection).await.unwrap()
+}
+
+/// Sends a command to the cluster, where its key is.
+pub(crate) async fn run_in_cluster(words: &str) -> Value {
+    let hosts = cluster();
+    let hosts = hosts.trim_start_matches("redis+cluster://").split(',');
+    let client =
+        redis::cluster::ClusterClient::new(hosts.map(|host| format!("redis://{host}"))).unwrap();
+    let mut connection = client.get_async_connection().await.unwrap();
+    command(words).query_async(&mut connection).await.unwrap()
+}
+
+pub(crate) fn record() -> Record {
+    let id = SessionToken::generate().unwrap().id();
+    Record::new(id, Lifetime::BROWSER)
+}
+
+pub(crate) fn owned(owner: &str) -> Record {
+    Record {
+        owner: Some(owner.parse().unwrap()),
+        ..record()
+    }
+}
+
+pub(crate) async fn stored(store: &impl SessionStore, record: Record) -> Record {
+    match store.save(&record).await.unwrap() {
+        Saved::Stored(stamp) => record.stored(stamp),
+        other => panic!("expected Stored, got {other:?}"),
+    }
+}

@@ -1,0 +1,127 @@
+//! The sweeper, on a clock that leaps from one rest to the next.
+
+use std::{future::pending, time::Duration};
+
+use cloakroom::Sweeper;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
+
+use crate::support::Spy;
+
+const INTERVAL: Duration = Duration::from_secs(100);
+const TENTH: Duration = Duration::from_millis(100);
+
+fn sweeper(store: &Spy) -> Sweeper {
+    Sweeper::new(store.clone()).interval(INTERVAL)
+}
+
+/// The seconds between sweeps, the first counted from now, as exact as it is asked for.
+async fn gaps(store: &Spy, count: usize, precision: Duration) -> Vec<f64> {
+    let (mut gaps, mut last) = (Vec::new(), Instant::now());
+    while gaps.len() < count {
+        sleep(precision).await;
+        for _ in store.calls() {
+            gaps.push(last.elapsed().as_secs_f64());
+            last = Instant::now();
+        }
+    }
+    gaps
+}
+
+fn metric(snapshotter: &Snapshotter, name: &str) -> Option<DebugValue> {
+    let metrics = snapshotter.snapshot().into_vec().into_iter();
+    let mut named = metrics.filter(|(key, ..)| key.key().name() == name);
+    named.next().map(|(.., value)| value)
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_go_on_until_nothing_is_left() {
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let store = Spy::new();
+    store.swept(&[3, 3, 2]);
+    tokio::spawn(sweeper(&store).run_until(pending()));
+    sleep(Duration::from_secs(61)).await;
+    assert_eq!(store.calls(), ["sweep"; 4]);
+    let removed = metric(&metrics, "cloakroom_sweep_removed_total");
+    assert_eq!(removed, Some(DebugValue::Counter(8)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rests_are_50_to_150_percent_of_the_interval() {
+    let store = Spy::new();
+    tokio::spawn(sweeper(&store).run_until(pending()));
+    let gaps = gaps(&store, 200, Duration::from_secs(1)).await;
+    let (first, rest) = gaps.split_first().unwrap();
+    let shortest = rest.iter().copied().fold(f64::MAX, f64::min);
+    let longest = rest.iter().copied().fold(0.0, f64::max);
+    println!("first={first:.1} shortest={shortest:.1} longest={longest:.1}");
+    assert!(*first <= 61.0);
+    assert!((49.0..75.0).contains(&shortest));
+    assert!((125.0..151.0).contains(&longest));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_delays_it_but_never_ends_it() {
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let success = "cloakroom_sweep_last_success_timestamp_seconds";
+    let store = Spy::new();
+    store.fail(true);
+    tokio::spawn(sweeper(&store).run_until(pending()));
+    let gaps = gaps(&store, 30, TENTH).await;
+    println!("gaps={:.1?}", &gaps[1..10]);
+    for (doublings, gap) in gaps[1..7].iter().enumerate() {
+        let backoff = f64::from(1 << doublings);
+        assert!((0.5 * backoff - 0.2..1.5 * backoff + 0.2).contains(gap));
+    }
+    assert!(gaps[8..].iter().all(|gap| (49.8..150.2).contains(gap)));
+    assert_eq!(metric(&metrics, success), None);
+
+    store.fail(false);
+    sleep(2 * INTERVAL).await;
+    let Some(DebugValue::Gauge(at)) = metric(&metrics, success) else {
+        panic!("it has swept");
+    };
+    assert!(at.into_inner() > 1e9);
+    store.fail(true);
+    self::gaps(&store, 2, TENTH).await;
+    let soon = self::gaps(&store, 1, TENTH).await[0];
+    assert!(soon < 3.2, "the backoff begins anew, not with {soon} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_it_finishes_its_batch() {
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let store = Spy::new();
+    store.slow(Duration::from_secs(10));
+    store.swept(&[5, 5, 5]);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let sweeping = tokio::spawn(sweeper(&store).run_until(async {
+        let _ = stopped.await;
+    }));
+    while store.calls().is_empty() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    drop(stop);
+    sweeping.await.unwrap();
+    assert!(store.calls().is_empty(), "no other batch has begun");
+    let removed = metric(&metrics, "cloakroom_sweep_removed_total");
+    assert_eq!(removed, Some(DebugValue::Counter(5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_it_does_not_finish_its_rest() {
+    let store = Spy::new();
+    let started = Instant::now();
+    sweeper(&store).run_until(async {}).await;
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    assert!(store.calls().is_empty());
+}
