@@ -90,6 +90,7 @@ async fn an_error_delays_it_but_never_ends_it() {
     };
     assert!(at.into_inner() > 1e9);
     store.fail(true);
+    store.calls();
     self::gaps(&store, 2, TENTH).await;
     let soon = self::gaps(&store, 1, TENTH).await[0];
     assert!(soon < 3.2, "the backoff begins anew, not with {soon} s");
