@@ -104,7 +104,6 @@ async fn a_cut_before_the_request_keeps_it_from_the_server() {
     ask(&mut connection, "1").await.unwrap();
     proxy.cut_next(Cut::BeforeRequest);
     assert_eq!(ask(&mut connection, "2").await, None);
-    assert!(!proxy.spare());
     assert_eq!(server.requests.load(SeqCst), 1);
     assert!(ask(&mut connect(&proxy).await, "3").await.is_some());
 }
@@ -124,7 +123,7 @@ async fn a_cut_that_is_taken_back_does_not_come() {
     let server = Echo::start("a:").await;
     let proxy = Proxy::start(server.address).await;
     proxy.cut_next(Cut::BeforeReply);
-    assert!(proxy.spare());
+    proxy.spare();
     assert!(ask(&mut connect(&proxy).await, "1").await.is_some());
 }
 
