@@ -126,9 +126,9 @@ impl Proxy {
         *self.shared.cut.lock() = Some(cut);
     }
 
-    /// Takes back what [`cut_next`](Self::cut_next) asked for, if it is still to come.
-    pub fn spare(&self) {
-        *self.shared.cut.lock() = None;
+    /// Takes back what [`cut_next`](Self::cut_next) asked for; says whether it was still to come.
+    pub fn spare(&self) -> bool {
+        self.shared.cut.lock().take().is_some()
     }
 
     /// Leads new connections elsewhere.
