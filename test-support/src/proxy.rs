@@ -126,9 +126,15 @@ impl Proxy {
         *self.shared.cut.lock() = Some(cut);
     }
 
-    /// Takes back what [`cut_next`](Self::cut_next) asked for; says whether it was still to come.
-    pub fn spare(&self) -> bool {
-        self.shared.cut.lock().take().is_some()
+    /// Takes back what [`cut_next`](Self::cut_next) asked for, if it is still to come.
+    pub fn spare(&self) {
+        *self.shared.cut.lock() = None;
+    }
+
+    /// Whether what [`cut_next`](Self::cut_next) asked for is still to come.
+    #[must_use]
+    pub fn is_to_cut(&self) -> bool {
+        self.shared.cut.lock().is_some()
     }
 
     /// Leads new connections elsewhere.

@@ -20,11 +20,6 @@ async fn stores() -> (Proxy, RedisStore, RedisStore) {
     (proxy, through, direct.connect().await.unwrap())
 }
 
-/// Whether the cut was made.
-fn was_cut(proxy: &Proxy) -> bool {
-    !proxy.spare()
-}
-
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_done_once() {
     let (proxy, store, direct) = stores().await;
@@ -34,17 +29,17 @@ async fn a_write_whose_answer_was_lost_is_done_once() {
             let new = record();
             proxy.cut_next(cut);
             let created = stored(&store, new).await;
-            cuts += u32::from(was_cut(&proxy));
+            cuts += u32::from(!proxy.is_to_cut());
 
             proxy.cut_next(cut);
             let saved = stored(&store, created).await;
-            cuts += u32::from(was_cut(&proxy));
+            cuts += u32::from(!proxy.is_to_cut());
             let found = direct.load(saved.id).await.unwrap().unwrap();
             assert_eq!(found.revision, 2);
 
             proxy.cut_next(cut);
             assert!(store.touch(saved.id, 2).await.unwrap().is_some());
-            cuts += u32::from(was_cut(&proxy));
+            cuts += u32::from(!proxy.is_to_cut());
 
             let moved = Record {
                 id: record().id,
@@ -53,14 +48,14 @@ async fn a_write_whose_answer_was_lost_is_done_once() {
             proxy.cut_next(cut);
             let rotated = store.rotate(saved.id, &moved, Age::Keep).await.unwrap();
             assert!(matches!(rotated, Saved::Stored(_)), "{rotated:?}");
-            cuts += u32::from(was_cut(&proxy));
+            cuts += u32::from(!proxy.is_to_cut());
             assert_eq!(direct.load(saved.id).await.unwrap(), None);
             let found = direct.load(moved.id).await.unwrap().unwrap();
             assert_eq!(found.revision, 3);
 
             proxy.cut_next(cut);
             store.expire(moved.id).await.unwrap();
-            cuts += u32::from(was_cut(&proxy));
+            cuts += u32::from(!proxy.is_to_cut());
             assert_eq!(direct.load(moved.id).await.unwrap(), None);
         }
     }
