@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `--store` takes any URL that `cloakroom::connect` does and the features allow, for instance
-//! with `--features axum,postgres -- --store postgres://me@localhost/test`.
+//! with `--features axum,sled,postgres -- --store postgres://me@localhost/test`.
 //!
 //! What is about sessions is in `routes`; `users` keeps names and password hashes, `pages` is
 //! the HTML, and `same_site` turns away what other sites have a browser post.
