@@ -3,6 +3,7 @@
 mod acts;
 mod after_response;
 mod cookies;
+mod hostile;
 #[path = "../support/http.rs"]
 mod http;
 mod interleavings;

@@ -90,13 +90,18 @@ impl Browser {
 
     /// Sends a request; the answer is the caller's to read, or not to.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut stream = self.connect().await;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
              Content-Length: 0\r\n{headers}\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         stream
+    }
+
+    /// Connects and sends nothing.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
     }
 
     /// The token in the session's cookie.
