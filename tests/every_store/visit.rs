@@ -1,65 +1,15 @@
-//! One visit over every store, through HTTP. Needs servers: `scripts/with-servers`.
+use cloakroom::{SessionLayer, store::SessionToken};
 
-#[path = "support/http.rs"]
-mod http;
-#[path = "support/routes.rs"]
-mod routes;
-
-use std::sync::Arc;
-
-use cloakroom::{
-    MemoryStore, PostgresStore, SessionLayer, connect,
-    store::{SessionStore, SessionToken},
+use crate::{
+    Nodes, each_store,
+    http::{Browser, COOKIE, Server},
 };
 
-use crate::http::{Browser, COOKIE, Server};
-
-type Store = Arc<dyn SessionStore>;
-
-#[tokio::test]
-async fn on_memory() {
-    let store = Arc::new(MemoryStore::new());
-    visit(store.clone(), store).await;
-}
-
-#[tokio::test]
-async fn on_sled() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = connect(&format!("sled:{}", folder.path().display()))
-        .await
-        .unwrap();
-    visit(Arc::clone(&store), store).await;
-}
-
-#[tokio::test]
-async fn on_postgres() {
-    let url = server("CLOAKROOM_TEST_POSTGRES_URL");
-    let store = PostgresStore::connect(&url).await.unwrap();
-    store.migrate().await.unwrap();
-    visit(connect(&url).await.unwrap(), connect(&url).await.unwrap()).await;
-}
-
-#[tokio::test]
-async fn on_redis() {
-    let url = server("CLOAKROOM_TEST_REDIS_URL");
-    visit(connect(&url).await.unwrap(), connect(&url).await.unwrap()).await;
-}
-
-#[tokio::test]
-async fn on_a_redis_cluster() {
-    let url = server("CLOAKROOM_TEST_REDIS_CLUSTER_URL");
-    visit(connect(&url).await.unwrap(), connect(&url).await.unwrap()).await;
-}
-
-/// The URL in this variable.
-fn server(variable: &str) -> String {
-    std::env::var(variable)
-        .unwrap_or_else(|_| panic!("{variable} names a server; scripts/with-servers sets it"))
-}
+each_store!(visit);
 
 /// A user with a laptop and a phone, and an application of two nodes.
-async fn visit(here: Store, there: Store) {
-    let [here, there] = [here, there].map(SessionLayer::new);
+async fn visit(nodes: Nodes) {
+    let [here, there] = nodes.stores.map(SessionLayer::new);
     let here = Server::with(here).await;
     let there = Server::with(there).await;
     let user = format!("user-{}", SessionToken::generate().unwrap().id());
