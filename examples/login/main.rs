@@ -1,11 +1,11 @@
 //! Sign up, sign in with "Remember me" ticked or not, and see what becomes of the session.
 //!
 //! ```sh
-//! cargo run --example login --features axum,sled
+//! cargo run --example login
 //! ```
 //!
 //! `--store` takes any URL that `cloakroom::connect` does and the features allow, for instance
-//! with `--features axum,sled,postgres -- --store postgres://me@localhost/test`.
+//! with `--features postgres -- --store postgres://me@localhost/test`.
 //!
 //! What is about sessions is in `routes`; `users` keeps names and password hashes, `pages` is
 //! the HTML, and `same_site` turns away what other sites have a browser post.
