@@ -1,0 +1,3 @@
+//! The example login as people use it: in a real Chromium. `scripts/test` installs it.
+
+mod kinds;
