@@ -1,10 +1,17 @@
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs,
+    future::Future,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use cloakroom_test_support::Login;
 use fantoccini::{Client, ClientBuilder, Locator, cookies::Cookie, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 use crate::{Result, driver::Driver};
 
@@ -13,6 +20,9 @@ const COOKIE: &str = "__Host-id";
 
 /// The password of everybody.
 const PASSWORD: &str = "correct horse";
+
+/// How long a page may take to come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A browser without a window, in front of the example login, with a profile of its own.
 #[derive(Debug)]
@@ -121,10 +131,34 @@ impl Browser {
         self.client.find(Locator::Css(&selector)).await
     }
 
-    /// Presses the button that reads so.
+    /// Presses the button that reads so, and waits for the page that it leads to.
     pub async fn press(&self, button: &str) -> Result<()> {
         let path = format!("//button[normalize-space()='{button}']");
-        self.client.find(Locator::XPath(&path)).await?.click().await
+        let button = self.client.find(Locator::XPath(&path)).await?;
+        self.leaving(button.click()).await
+    }
+
+    /// Goes back by one page.
+    pub async fn back(&self) -> Result<()> {
+        // The driver waits for a page to load, which one that was kept does not do.
+        self.leaving(async { self.run("setTimeout(() => history.back())").await.map(drop) })
+            .await
+    }
+
+    /// Does what leads to another page, and waits until that is there.
+    pub async fn leaving(&self, act: impl Future<Output = Result<()>>) -> Result<()> {
+        // One that was kept has a mark of its own from when it was left.
+        let mark = self.run("return window.mark = Math.random()").await?;
+        act.await?;
+        let until = Instant::now() + PATIENCE;
+        let arrived =
+            format!("return window.mark !== {mark} && document.readyState === 'complete'");
+        // Between two pages there is none that could answer.
+        while !matches!(self.run(&arrived).await, Ok(Value::Bool(true))) {
+            assert!(Instant::now() < until, "no other page has come");
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// What the server says of the session, in place of the page that was open.
