@@ -28,6 +28,13 @@ impl Login {
         Self::spawn(Self::command().args(["--store", &sessions]))
     }
 
+    /// As [`start`](Self::start), with every feature that the example has.
+    #[must_use]
+    pub fn start_with_all_features(flags: &[&str]) -> Self {
+        let mut command = quiet(&program(EVERY_FEATURE));
+        Self::spawn(command.args(["--store", "memory:"]).args(flags))
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
@@ -75,9 +82,7 @@ impl Login {
     /// The program, with no flags yet.
     #[must_use]
     pub fn command() -> Command {
-        let mut command = Command::new(program());
-        command.env_remove("RUST_LOG");
-        command
+        quiet(&program(ANY_FEATURES))
     }
 }
 
@@ -88,31 +93,43 @@ impl Drop for Login {
     }
 }
 
-/// The example as it is now, beside the test that runs.
+fn quiet(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("RUST_LOG");
+    command
+}
+
+/// A source of every build.
+const ANY_FEATURES: &str = "login/main.rs";
+
+/// A source of builds with all features.
+const EVERY_FEATURE: &str = "login/routes/metrics.rs";
+
+/// The example as it is now, beside the test that runs, built from this source among others.
 ///
 /// Cargo builds examples with `cargo test`, but not with `cargo test --test NAME`, and for the
 /// tests of another package not at all.
-fn program() -> PathBuf {
+fn program(source: &str) -> PathBuf {
     let test = env::current_exe().expect("a test is a program");
     let profile = test.parent().and_then(Path::parent);
     let profile = profile.expect("tests are in `deps` of a profile's folder");
     let program = profile.join("examples/login");
-    if !is_fresh(&program) {
+    if !is_fresh(&program, source) {
         build(profile);
     }
     program
 }
 
 /// Whether nothing is newer that Cargo says it was built from.
-fn is_fresh(program: &Path) -> bool {
+fn is_fresh(program: &Path, source: &str) -> bool {
     let changed = |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
     let sources = fs::read_to_string(program.with_extension("d")).unwrap_or_default();
     let Some((built, (_, sources))) = changed(program).zip(sources.split_once(": ")) else {
         return false;
     };
-    sources
-        .split_whitespace()
-        .all(|source| changed(Path::new(source)).is_some_and(|changed| changed <= built))
+    let mut sources = sources.split_whitespace();
+    let is_old = |path: &str| changed(Path::new(path)).is_some_and(|changed| changed <= built);
+    sources.clone().any(|path| path.ends_with(source)) && sources.all(is_old)
 }
 
 fn build(profile: &Path) {

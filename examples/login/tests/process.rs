@@ -73,6 +73,7 @@ fn help_is_an_answer_and_a_bad_flag_is_not() {
         "--browser-absolute",
         "--cookie-age",
         "--persistent-absolute",
+        "--sweep-interval",
         "--plain-http",
     ] {
         assert!(text.contains(flag), "{flag}");
