@@ -11,7 +11,7 @@ use std::{
 pub(crate) enum Outcome {
     /// All is done.
     Done,
-    /// A sweep was stopped before it had removed everything.
+    /// A sweep or an import was stopped before it had seen everything.
     MoreLeft,
     /// Somebody who only wanted to be told was told no, such as by `check`.
     NotRight,

@@ -10,7 +10,7 @@ use crate::{
     store::{DEADLINE, Keys, Place, Server, Store, open_sled},
 };
 
-/// Throwaway tables or folders beside the named one, whose sessions are never touched.
+/// Throwaway tables, prefixes or folders beside the named one, whose sessions are never touched.
 pub(crate) enum Trial {
     Postgres {
         server: Server,
