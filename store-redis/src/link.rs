@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) prefix: Prefix,
     pub(crate) deadline: Duration,
-    pub(crate) connections: Arc<Connections>,
+    pub(crate) connections: Connections,
     pub(crate) clock: ServerClock,
     pub(crate) warnings: Warnings,
 }
@@ -47,7 +47,7 @@ impl Link {
     }
 
     /// Sends a command about a session, which must bear to be sent twice.
-    pub(crate) async fn about(&self, id: SessionId, command: Cmd) -> Result<Value> {
+    pub(crate) async fn about(&self, id: SessionId, command: &Cmd) -> Result<Value> {
         let reply = self.ask(command).await;
         reply
             .map(|reply| reply.value)
@@ -55,7 +55,7 @@ impl Link {
     }
 
     /// Sends a command about no single session, which must bear to be sent twice.
-    pub(crate) async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
+    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
         let reply = self.ask(command).await;
         reply
             .and_then(|reply| Ok(redis::from_redis_value(reply.value)?))
@@ -108,10 +108,10 @@ impl Link {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<Answer, RedisError> {
-        let reply = match self.ask(script.by_hash(keys, arguments)).await {
+        let reply = match self.ask(&script.by_hash(keys, arguments)).await {
             // It has been flushed, or this is another server by now.
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.ask(script.by_text(keys, arguments)).await?
+                self.ask(&script.by_text(keys, arguments)).await?
             }
             other => other?,
         };
@@ -122,7 +122,7 @@ impl Link {
         error::sorted(error, about, self.is_cluster())
     }
 
-    async fn ask(&self, command: Cmd) -> Result<Reply, RedisError> {
+    async fn ask(&self, command: &Cmd) -> Result<Reply, RedisError> {
         self.shared.connections.ask(command, self.until).await
     }
 
@@ -133,7 +133,7 @@ impl Link {
             match clock.now() {
                 Reading::Known(now) => return Ok(now),
                 Reading::Due(measurement) => {
-                    let (seconds, micros): (i64, i64) = self.query(redis::cmd("TIME")).await?;
+                    let (seconds, micros): (i64, i64) = self.query(&redis::cmd("TIME")).await?;
                     measurement.done(Timestamp::from_millis(seconds * 1000 + micros / 1000));
                 }
             }

@@ -125,7 +125,7 @@ pub(crate) async fn put(
     let key = link.prefix().record(id);
     let mut set = redis::cmd("SET");
     set.arg(&key).arg(value).arg("NX").arg("PX").arg(left);
-    if link.about(id, set).await? != Value::Nil {
+    if link.about(id, &set).await? != Value::Nil {
         return Ok(true);
     }
     // Taken, or this very command was sent again after its answer was lost.
@@ -133,7 +133,7 @@ pub(crate) async fn put(
     get.arg(&key)
         .arg(header::REVISION)
         .arg(header::INSTANTS - 1);
-    match link.about(id, get).await {
+    match link.about(id, &get).await {
         Ok(found) => Ok(found == Value::BulkString(mark.to_vec())),
         Err(Error::Corrupt { .. }) => Ok(false),
         Err(error) => Err(error),
