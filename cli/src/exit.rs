@@ -55,6 +55,11 @@ impl Failure {
         Self::new(70, &sentence)
     }
 
+    /// Somebody has asked a trial to stop.
+    pub(crate) fn stopped() -> Self {
+        Self::other("stopped by a signal; run it again")
+    }
+
     /// The store is in use by somebody who alone can use it.
     pub(crate) fn in_use(sentence: impl Display) -> Self {
         Self::new(75, &sentence)

@@ -3,6 +3,7 @@
 mod check;
 mod failures;
 mod import;
+mod interrupted;
 mod redis;
 mod sessions;
 mod support;

@@ -62,6 +62,7 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
     program(arguments).output().unwrap().into()
 }
 
+/// Sends SIGTERM.
 pub(crate) fn terminate(child: &Child) {
     let mut kill = Command::new("kill");
     kill.args(["-TERM", &child.id().to_string()]);
