@@ -99,6 +99,7 @@ macro_rules! __conformance_checks {
             save::a_new_record_is_stored_once
             save::the_store_dates_a_new_record
             save::a_dead_leftover_is_replaced
+            save::an_id_without_a_session_is_free
             save::a_save_counts_the_revision
             save::a_save_of_another_revision_conflicts
             save::an_ended_session_cannot_be_saved
