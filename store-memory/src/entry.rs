@@ -52,7 +52,7 @@ impl Entry {
     }
 
     /// The same with bytes that cannot be read.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "conformance"))]
     pub(crate) fn spoiled(&self) -> Self {
         Self {
             bytes: self.bytes[1..].into(),

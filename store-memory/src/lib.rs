@@ -36,6 +36,17 @@ impl MemoryStore {
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder::default()
     }
+
+    /// Makes the stored record of this session unreadable, as the conformance kit asks. There is
+    /// nothing to do where there is none.
+    #[cfg(any(test, feature = "conformance"))]
+    #[doc(hidden)]
+    pub fn spoil(&self, id: SessionId) {
+        let _lock = self.sessions.lock(id);
+        if let Some(found) = self.sessions.get(id) {
+            self.sessions.admit(id, Some(&found), found.spoiled());
+        }
+    }
 }
 
 impl Default for MemoryStore {

@@ -34,9 +34,7 @@ impl Subject for Fresh {
     }
 
     async fn spoil(&self, store: &MemoryStore, id: SessionId) {
-        let sessions = &store.sessions;
-        let found = sessions.get(id).expect("a stored session");
-        sessions.admit(id, Some(&found), found.spoiled());
+        store.spoil(id);
     }
 
     fn clock(&self) -> Option<&ManualClock> {

@@ -13,32 +13,50 @@ use tokio::task::yield_now;
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
+pub enum Flaw {
     /// Nothing: it passes every check.
     None,
+    /// A save stores whatever is there.
     UpsertOnSave,
+    /// A save looks, lets others go, and then stores.
     CheckThenSet,
+    /// A save of what has ended stores it anew.
     InsertWhenTheUpdateFindsNothing,
+    /// A save begins the absolute timeout again.
     CreatedAtMoves,
+    /// A save that stores nothing says that it did.
     StoredForARefusedSave,
+    /// A touch moves the deadline of the dead.
     TouchRevives,
+    /// A touch knows only the idle timeout.
     TouchPassesTheAbsoluteTimeout,
+    /// A touch moves the deadline of any revision.
     TouchIgnoresTheRevision,
+    /// A load shows what has expired.
     LoadWithoutTheExpiryCheck,
+    /// A session lives for its last millisecond twice.
     LessOrEqual,
+    /// The clock is not the one of the store.
     CallersClock,
+    /// Between two steps of a rotation there is no session.
     RotateAsDeleteThenCreate,
+    /// Between two steps of a rotation there are two.
     RotateAsCreateThenDelete,
+    /// A rotation does not change the owner.
     RotateKeepsTheOldOwner,
+    /// What becomes an owner's while its sessions are ended stays.
     ExpireOwnerByAListReadBefore,
+    /// What comes alive during a sweep is removed.
     SweepByAListReadBefore,
+    /// Two sweeps count the same session.
     SweepCountsWhatOthersRemoved,
+    /// One unreadable record spoils a whole listing.
     ErrorsForTheUnreadable,
 }
 
 /// A store in a map, with one flaw.
 #[derive(Debug)]
-pub(crate) struct BrokenStore {
+pub struct BrokenStore {
     flaw: Flaw,
     clock: StoreClock,
     sessions: Mutex<HashMap<SessionId, Entry>>,
@@ -52,6 +70,11 @@ struct Entry {
 }
 
 impl BrokenStore {
+    /// Makes a record unreadable.
+    pub fn spoil(&self, id: SessionId) {
+        self.sessions(|sessions| sessions.get_mut(&id).unwrap().readable = false);
+    }
+
     fn sessions<T>(&self, change: impl FnOnce(&mut HashMap<SessionId, Entry>) -> T) -> T {
         change(&mut self.sessions.lock().unwrap())
     }
@@ -320,14 +343,15 @@ impl SessionStore for BrokenStore {
 }
 
 /// Makes stores with one flaw.
-pub(crate) struct Broken {
-    pub(crate) flaw: Flaw,
+#[derive(Debug)]
+pub struct Broken {
+    flaw: Flaw,
     clock: ManualClock,
 }
 
 impl Broken {
-    pub(crate) fn new(flaw: Flaw) -> Self {
-        let clock = ManualClock::new();
+    /// Stores on this clock.
+    pub fn new(flaw: Flaw, clock: ManualClock) -> Self {
         Self { flaw, clock }
     }
 }
@@ -352,7 +376,7 @@ impl Subject for Broken {
     }
 
     async fn spoil(&self, store: &Self::Store, id: SessionId) {
-        store.sessions(|sessions| sessions.get_mut(&id).unwrap().readable = false);
+        store.spoil(id);
     }
 
     fn clock(&self) -> Option<&ManualClock> {

@@ -1,8 +1,11 @@
 //! The conformance kit catches each store that is wrong in one way, and no right one.
 
+#[allow(unreachable_pub)] // The package `reliability` shows them.
 mod broken;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cloakroom_store_api::ManualClock;
 
 use crate::broken::{Broken, Flaw};
 
@@ -13,7 +16,8 @@ fn failing(flaw: Flaw) -> Vec<&'static str> {
         (($flaw:expr) $($module:ident::$check:ident)*) => {[$((
             stringify!($check),
             catch_unwind(AssertUnwindSafe(|| {
-                let check = cloakroom_store_api::conformance::$module::$check(Broken::new($flaw));
+                let subject = Broken::new($flaw, ManualClock::new());
+                let check = cloakroom_store_api::conformance::$module::$check(subject);
                 cloakroom_store_api::conformance::run(check);
             })),
         )),*]};
