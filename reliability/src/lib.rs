@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod call;
+pub mod sequences;
+pub mod target;
+
+#[allow(dead_code, unreachable_pub)] // The kit's own tests use the rest.
+#[path = "../../store-api/tests/teeth/broken.rs"]
+mod broken;
+
+pub use crate::{
+    broken::Flaw,
+    call::{Answer, Call},
+};
