@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod call;
+pub mod histories;
 pub mod sequences;
 pub mod target;
 
