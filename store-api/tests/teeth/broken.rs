@@ -3,13 +3,14 @@ use std::{
     collections::HashMap,
     num::NonZeroU32,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use cloakroom_store_api::{
     Age, Clock, Error, Held, ManualClock, Record, Result, Saved, SessionId, SessionStore, Stamp,
     Stats, StoreClock, Swept, SystemClock, Timestamp, Verdict, async_trait, conformance::Subject,
 };
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::sleep};
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Flaw {
     TouchPassesTheAbsoluteTimeout,
     /// A touch moves the deadline of any revision.
     TouchIgnoresTheRevision,
+    /// A touch looks, lets others go, and then stores what it has seen with another deadline.
+    TouchWritesBackWhatItRead,
     /// A load shows what has expired.
     LoadWithoutTheExpiryCheck,
     /// A session lives for its last millisecond twice.
@@ -48,6 +51,8 @@ pub enum Flaw {
     ExpireOwnerByAListReadBefore,
     /// What comes alive during a sweep is removed.
     SweepByAListReadBefore,
+    /// What is touched in its last millisecond is removed.
+    SweepWhatIsAboutToDie,
     /// Two sweeps count the same session.
     SweepCountsWhatOthersRemoved,
     /// One unreadable record spoils a whole listing.
@@ -176,6 +181,15 @@ impl SessionStore for BrokenStore {
 
     async fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
         let now = self.clock.now();
+        if self.flaw == Flaw::TouchWritesBackWhatItRead {
+            let found = self.sessions(|sessions| sessions.get(&id).cloned());
+            yield_now().await;
+            return Ok(found.and_then(|entry| {
+                let held = entry.held.touch(revision, now)?;
+                self.insert(&entry.record, held);
+                Some(held.stamp(now))
+            }));
+        }
         self.sessions(|sessions| {
             let Some(Entry { held, .. }) = sessions.get_mut(&id) else {
                 return Ok(None);
@@ -300,19 +314,28 @@ impl SessionStore for BrokenStore {
         let now = self.clock.now();
         let limit = limit.get() as usize;
         let dead: Vec<_> = self.sessions(|sessions| {
+            let at = match self.flaw {
+                Flaw::SweepWhatIsAboutToDie => now + Duration::from_millis(1),
+                _ => now,
+            };
             let dead = sessions
                 .iter()
-                .filter(|(_, entry)| !self.is_live(&entry.held, now));
+                .filter(|(_, entry)| !self.is_live(&entry.held, at));
             dead.map(|(id, _)| *id).take(limit).collect()
         });
         if let Flaw::SweepByAListReadBefore | Flaw::SweepCountsWhatOthersRemoved = self.flaw {
             yield_now().await;
         }
+        if self.flaw == Flaw::SweepWhatIsAboutToDie {
+            sleep(Duration::from_millis(1)).await;
+        }
         let removed = dead.iter().filter(|id| {
             self.sessions(|sessions| {
                 let still = sessions.get(*id).is_some_and(|entry| {
-                    self.flaw == Flaw::SweepByAListReadBefore
-                        || !self.is_live(&entry.held, self.clock.now())
+                    matches!(
+                        self.flaw,
+                        Flaw::SweepByAListReadBefore | Flaw::SweepWhatIsAboutToDie
+                    ) || !self.is_live(&entry.held, self.clock.now())
                 });
                 if still {
                     sessions.remove(*id);
