@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod call;
+pub mod experiments;
 pub mod histories;
+pub mod rows;
 pub mod sequences;
 pub mod target;
 

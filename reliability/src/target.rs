@@ -194,6 +194,12 @@ impl Subject for Target {
         }
     }
 
+    async fn due(&self, store: &Node) {
+        if let Node::Postgres(store) = store {
+            store.make_due().await.expect("the server answers");
+        }
+    }
+
     fn clock(&self) -> Option<&ManualClock> {
         self.clock.as_ref()
     }

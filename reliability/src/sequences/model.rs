@@ -188,14 +188,16 @@ impl Model {
     fn list(&mut self, owner: &str, found: &[Record], at: &Moment) -> bool {
         let ids: BTreeSet<_> = found.iter().map(|record| record.id).collect();
         let is_theirs = |record: &Record| record.owner.as_deref() == Some(owner);
-        let missing = self.sessions.values_mut();
-        let missing = missing
-            .filter(|kept| is_theirs(&kept.record) && !ids.contains(&kept.record.id))
-            .map(|kept| kept.is_seen_dead(at))
-            .fold(true, |all, is_dead| all && is_dead);
+        let missing = self
+            .sessions
+            .values_mut()
+            .filter(|kept| is_theirs(&kept.record) && !ids.contains(&kept.record.id));
+        // Each of them is seen dead, not only the first that cannot be.
+        let wrongly_missing = missing.filter_map(|kept| (!kept.is_seen_dead(at)).then_some(()));
+        let wrongly_missing = wrongly_missing.count();
         let newest_first =
             found.is_sorted_by_key(|record| Reverse(record.stamp.map(|stamp| stamp.created_at)));
-        missing
+        wrongly_missing == 0
             && newest_first
             && ids.len() == found.len()
             && found
