@@ -3,6 +3,7 @@
     not(feature = "axum"),
     doc = "Web sessions, with the store chosen by a feature or a URL."
 )]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
 mod cookie;

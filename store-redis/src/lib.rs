@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clear;
 mod clock;
@@ -132,7 +133,7 @@ impl RedisStore {
         let mut write = redis::cmd("SETRANGE");
         write.arg(link.prefix().record(id));
         write.arg(header::LENGTH + 8).arg("spoiled");
-        link.about(id, write).await.map(drop)
+        link.about(id, &write).await.map(drop)
     }
 
     fn link(&self) -> Link {

@@ -126,13 +126,13 @@ pub(crate) async fn put(
     let key = link.prefix().record(id);
     let mut set = redis::cmd("SET");
     set.arg(&key).arg(value).arg("NX").arg("PX").arg(left);
-    if link.about(id, set).await? != Value::Nil {
+    if link.about(id, &set).await? != Value::Nil {
         return Ok(true);
     }
     // Taken, or this very command was sent again after its answer was lost.
     let mut get = redis::cmd("GETRANGE");
     get.arg(&key).arg(0).arg(header::INSTANTS - 1);
-    let found = match link.about(id, get).await {
+    let found = match link.about(id, &get).await {
         Ok(Value::BulkString(found)) => found,
         Ok(_) | Err(Error::Corrupt { .. }) => return Ok(false),
         Err(error) => return Err(error),

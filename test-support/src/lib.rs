@@ -1,11 +1,13 @@
 //! What the tests of several stores share. Everything here panics where it cannot go on.
 
+mod callers;
 mod polls;
 mod postgres;
 mod process;
 mod proxy;
 
 pub use crate::{
+    callers::Callers,
     polls::{dropped_after, dropped_after_every_poll},
     postgres::Postgres,
     process::Process,

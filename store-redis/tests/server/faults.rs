@@ -12,6 +12,7 @@ use std::{
 };
 
 use cloakroom_store_api::{Age, Error, Record, Saved, SessionStore};
+use cloakroom_test_support::Callers;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -157,6 +158,23 @@ async fn a_frozen_server_hangs_nobody() {
     assert!(found.is_some(), "nobody is taken for signed out");
     assert!(longest < 3 * DEADLINE, "{longest:?}");
     assert!(recovered < Duration::from_secs(1), "{recovered:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_was_frozen_for_long_signs_nobody_out() {
+    let deadline = Duration::from_secs(2);
+    let own = OwnServer::start("").await;
+    let store = own.fresh().deadline(deadline).connect().await.unwrap();
+    let mut records = Vec::new();
+    for _ in 0..200 {
+        records.push(stored(&store, record()).await);
+    }
+    let store: Arc<dyn SessionStore> = Arc::new(store);
+    let callers = Callers::start(&store, &records);
+    own.signal("STOP");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    own.signal("CONT");
+    callers.recover("frozen_s=10", deadline).await;
 }
 
 /// A server that keeps its data and comes back is not even noticed.
