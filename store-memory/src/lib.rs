@@ -78,7 +78,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn save(&self, record: &Record) -> Result<Saved> {
-        let bytes = record.encode()?;
+        record.encoded_size()?;
         let _gate = self.sessions.owners.gate(record.owner.as_ref());
         let _lock = self.sessions.lock(record.id);
         let now = self.sessions.now();
@@ -86,7 +86,7 @@ impl SessionStore for MemoryStore {
         let verdict = Held::save(found.as_ref().map(|entry| &entry.held), record, now);
         match verdict {
             Verdict::Store(held) => {
-                let entry = Entry::new(record, held, bytes);
+                let entry = Entry::new(record, held);
                 self.sessions.put(record.id, found.as_ref(), entry)?;
             }
             Verdict::End => self.sessions.remove(record.id),
@@ -109,7 +109,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn rotate(&self, old: SessionId, record: &Record, age: Age) -> Result<Saved> {
-        let bytes = record.encode()?;
+        record.encoded_size()?;
         let _gate = self.sessions.owners.gate(record.owner.as_ref());
         let _locks = self.sessions.lock_both(old, record.id);
         let now = self.sessions.now();
@@ -127,7 +127,7 @@ impl SessionStore for MemoryStore {
         }
         if let Verdict::Store(held) = verdict {
             self.sessions
-                .admit(record.id, to.as_ref(), Entry::new(record, held, bytes));
+                .admit(record.id, to.as_ref(), Entry::new(record, held));
         }
         Ok(verdict.answer(now))
     }
