@@ -155,6 +155,15 @@ impl Shared {
         self.in_time(self.deadline, spoiling).await
     }
 
+    #[cfg(feature = "conformance")]
+    pub(crate) async fn make_due(&self) -> Result<()> {
+        let making = async {
+            let mut connection = self.connections.open().await?;
+            crate::spoil::make_due(&mut connection, &self.table).await
+        };
+        self.in_time(self.deadline, making).await
+    }
+
     async fn in_time<T>(
         &self,
         deadline: Duration,
