@@ -18,7 +18,7 @@ pub(crate) async fn clear(shared: &Arc<Shared>) -> Result<()> {
         let removed = keys.iter().map(|key| async move {
             let mut unlink = redis::cmd("UNLINK");
             unlink.arg(key);
-            link.query::<u64>(unlink).await
+            link.query::<u64>(&unlink).await
         });
         for removed in join_all(removed).await {
             removed?;

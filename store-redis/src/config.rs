@@ -58,9 +58,7 @@ impl RedisStoreBuilder {
 
     /// How many connections the store opens to a server; 2 by default, and never less than 1.
     ///
-    /// Calls share them. While commands are on their way over each, further ones gather for the
-    /// next pipeline, so no number of calls needs many: more help only where the server is far
-    /// away, so that a call which has to wait for the next pipeline waits less.
+    /// Calls share them, any number at a time: more than two rarely help.
     pub fn connections(mut self, connections: usize) -> Self {
         self.settings.connections = connections.max(1);
         self
@@ -130,7 +128,7 @@ fn start(source: Source, settings: Settings) -> RedisStore {
     RedisStore(Arc::new(Shared {
         prefix,
         deadline,
-        connections: Arc::new(Connections::new(source, connections, deadline)),
+        connections: Connections::new(source, connections, deadline),
         clock: ServerClock::new(),
         warnings: Warnings::default(),
     }))

@@ -1,30 +1,24 @@
 //! The connections of a store, shared by all its calls.
 
-mod batch;
 mod slot;
 mod source;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
 
 use redis::{
-    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+    Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::{
-    connections::{batch::Batch, slot::Slot},
-    error,
-};
+use crate::{connections::slot::Slot, error};
 
 pub(crate) use crate::connections::source::Source;
 
@@ -33,7 +27,6 @@ pub(crate) struct Connections {
     source: Source,
     slots: Vec<Slot>,
     next: AtomicUsize,
-    batch: Batch,
     deadline: Duration,
 }
 
@@ -66,7 +59,6 @@ impl Connections {
             source,
             slots: (0..count).map(|_| Slot::default()).collect(),
             next: AtomicUsize::new(0),
-            batch: Batch::default(),
             deadline,
         }
     }
@@ -76,11 +68,8 @@ impl Connections {
     }
 
     /// Sends a command to where its key is.
-    pub(crate) async fn ask(self: &Arc<Self>, command: Cmd, until: Instant) -> RedisResult<Reply> {
-        if self.is_cluster() {
-            return self.ask_at(&Server::Only, &command, until).await;
-        }
-        batch::ask(self, command, until).await
+    pub(crate) async fn ask(&self, command: &Cmd, until: Instant) -> RedisResult<Reply> {
+        self.ask_at(&Server::Only, command, until).await
     }
 
     /// Sends a command to a server. If its connection is lost before the answer, it is sent
@@ -95,7 +84,7 @@ impl Connections {
         let mut is_second = false;
         loop {
             let (number, connection) = self.connection(slot, until).await?;
-            let sent = connection.send(server, command);
+            let sent = pin!(connection.send(server, command));
             let answer = self.answered(slot, number, until, sent).await;
             match answer.and_then(Value::extract_error) {
                 Err(error) if self.is_lost(&error) => {
@@ -110,58 +99,6 @@ impl Connections {
         }
     }
 
-    /// Sends commands to the only server in one pipeline. Those that a lost connection leaves
-    /// without an answer are sent once more over another.
-    async fn ask_all(&self, commands: &Pipeline, until: Instant) -> Vec<RedisResult<Reply>> {
-        let slot = self.slot();
-        let mut answers = match self.send_all(slot, commands, until).await {
-            Ok(answers) => answers,
-            Err(error) => return failed(&error, commands),
-        };
-        let lost =
-            |answer: &RedisResult<Reply>| matches!(answer, Err(error) if self.is_lost(error));
-        let mut again = Pipeline::new();
-        for (command, _) in commands
-            .cmd_iter()
-            .zip(&answers)
-            .filter(|(_, answer)| lost(answer))
-        {
-            again.add_command(command.clone());
-        }
-        if !again.is_empty() && Instant::now() < until {
-            let second = self.send_all(slot, &again, until).await;
-            let second = second.unwrap_or_else(|error| failed(&error, &again));
-            let unanswered = answers.iter_mut().filter(|answer| lost(answer));
-            for (answer, second) in unanswered.zip(second) {
-                *answer = second.map(|reply| Reply {
-                    is_second: true,
-                    ..reply
-                });
-            }
-        }
-        answers
-    }
-
-    /// An answer for each command, or why nothing was sent.
-    async fn send_all(
-        &self,
-        slot: &Slot,
-        commands: &Pipeline,
-        until: Instant,
-    ) -> RedisResult<Vec<RedisResult<Reply>>> {
-        let (number, connection) = self.connection(slot, until).await?;
-        let sent = connection.send_all(commands);
-        let answers = match self.answered(slot, number, until, sent).await {
-            Ok(values) => values.into_iter().map(Reply::first).collect(),
-            Err(error) => failed(&error, commands),
-        };
-        let is_lost = |answer: &RedisResult<_>| matches!(answer, Err(error) if self.is_lost(error));
-        if answers.iter().any(is_lost) {
-            slot.discard(number);
-        }
-        Ok(answers)
-    }
-
     fn slot(&self) -> &Slot {
         &self.slots[self.next.fetch_add(1, Relaxed) % self.slots.len()]
     }
@@ -170,7 +107,8 @@ impl Connections {
         if let Some(held) = slot.held() {
             return Ok(held);
         }
-        let connecting = slot.connection(&self.source, self.deadline);
+        // Boxed, as all that is rare: each call allocates what it may hold.
+        let connecting = Box::pin(slot.connection(&self.source, self.deadline));
         let connected = timeout_at(until, connecting).await;
         connected.unwrap_or_else(|_| Err(error::late(self.deadline)))
     }
@@ -213,24 +151,10 @@ impl Connections {
     }
 }
 
-impl Reply {
-    fn first(value: Value) -> RedisResult<Self> {
-        Ok(Self {
-            value: value.extract_error()?,
-            is_second: false,
-        })
-    }
-}
-
-/// The same answer for each command.
-fn failed<T>(error: &RedisError, commands: &Pipeline) -> Vec<RedisResult<T>> {
-    commands.cmd_iter().map(|_| Err(error.clone())).collect()
-}
-
 impl Connection {
     async fn send(mut self, server: &Server, command: &Cmd) -> RedisResult<Value> {
         match (&mut self, server) {
-            (Self::Server(connection), _) => connection.req_packed_command(command).await,
+            (Self::Server(connection), _) => connection.send_packed_command(command).await,
             (Self::Cluster(connection), Server::Only) => {
                 connection.req_packed_command(command).await
             }
@@ -240,16 +164,8 @@ impl Connection {
                     port: *port,
                 };
                 let routing = RoutingInfo::SingleNode(node);
-                connection.route_command(command.clone(), routing).await
+                Box::pin(connection.route_command(command.clone(), routing)).await
             }
-        }
-    }
-
-    async fn send_all(mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
-        let count = commands.len();
-        match &mut self {
-            Self::Server(connection) => connection.req_packed_commands(commands, 0, count).await,
-            Self::Cluster(connection) => connection.req_packed_commands(commands, 0, count).await,
         }
     }
 

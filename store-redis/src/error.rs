@@ -108,11 +108,6 @@ pub(crate) fn unclear() -> Error {
     Error::unavailable(Failure::Unclear)
 }
 
-/// As [`ended`], of a command.
-pub(crate) fn given_up() -> RedisError {
-    RedisError::from(std::io::Error::other(Failure::Ended))
-}
-
 pub(crate) fn ended() -> Error {
     Error::unavailable(Failure::Ended)
 }

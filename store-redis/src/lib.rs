@@ -133,7 +133,7 @@ impl RedisStore {
         let mut write = redis::cmd("SETRANGE");
         write.arg(link.prefix().record(id));
         write.arg(header::LENGTH + 8).arg("spoiled");
-        link.about(id, write).await.map(drop)
+        link.about(id, &write).await.map(drop)
     }
 
     fn link(&self) -> Link {

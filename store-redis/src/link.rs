@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) prefix: Prefix,
     pub(crate) deadline: Duration,
-    pub(crate) connections: Arc<Connections>,
+    pub(crate) connections: Connections,
     pub(crate) clock: ServerClock,
     pub(crate) warnings: Warnings,
 }
@@ -47,7 +47,7 @@ impl Link {
     }
 
     /// Sends a command about a session, which must bear to be sent twice.
-    pub(crate) async fn about(&self, id: SessionId, command: Cmd) -> Result<Value> {
+    pub(crate) async fn about(&self, id: SessionId, command: &Cmd) -> Result<Value> {
         let reply = self.ask(command).await;
         reply
             .map(|reply| reply.value)
@@ -55,7 +55,7 @@ impl Link {
     }
 
     /// Sends a command about no single session, which must bear to be sent twice.
-    pub(crate) async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
+    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
         let reply = self.ask(command).await;
         reply
             .and_then(|reply| Ok(redis::from_redis_value(reply.value)?))
@@ -108,10 +108,10 @@ impl Link {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<Answer, RedisError> {
-        let reply = match self.ask(script.by_hash(keys, arguments)).await {
+        let reply = match self.ask(&script.by_hash(keys, arguments)).await {
             // It has been flushed, or this is another server by now.
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.ask(script.by_text(keys, arguments)).await?
+                self.ask(&script.by_text(keys, arguments)).await?
             }
             other => other?,
         };
@@ -122,7 +122,7 @@ impl Link {
         error::sorted(error, about, self.is_cluster())
     }
 
-    async fn ask(&self, command: Cmd) -> Result<Reply, RedisError> {
+    async fn ask(&self, command: &Cmd) -> Result<Reply, RedisError> {
         self.shared.connections.ask(command, self.until).await
     }
 
@@ -133,7 +133,9 @@ impl Link {
             match clock.now() {
                 Reading::Known(now) => return Ok(now),
                 Reading::Due(measurement) => {
-                    let (seconds, micros): (i64, i64) = self.query(redis::cmd("TIME")).await?;
+                    let time = redis::cmd("TIME");
+                    let time = Box::pin(self.query(&time));
+                    let (seconds, micros): (i64, i64) = time.await?;
                     measurement.done(Timestamp::from_millis(seconds * 1000 + micros / 1000));
                 }
             }
@@ -201,5 +203,31 @@ pub(crate) fn stamp(created_at: Timestamp, expires_at: Timestamp, now: Timestamp
         created_at: created_at.into(),
         expires_at: expires_at.into(),
         remaining: expires_at.since(now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Client;
+
+    use super::*;
+    use crate::{connections::Source, load::load};
+
+    /// Each call allocates what it holds. It is within what allocators hand out quickly, and what
+    /// is rare, such as connecting, does not count.
+    #[tokio::test]
+    async fn a_load_holds_little() {
+        let source = Source::server(Client::open("redis://127.0.0.1").unwrap());
+        let shared = Shared {
+            prefix: Prefix::default(),
+            deadline: Duration::from_secs(1),
+            connections: Connections::new(source, 1, Duration::from_secs(1)),
+            clock: ServerClock::new(),
+            warnings: Warnings::default(),
+        };
+        let link = Link::new(&Arc::new(shared));
+        let bytes = size_of_val(&load(&link, SessionId::from_bytes([1; 16])));
+        println!("bytes={bytes}");
+        assert!(bytes <= 2_560);
     }
 }

@@ -25,9 +25,8 @@ pub(crate) struct Found {
 }
 
 pub(crate) async fn read(link: &Link, id: SessionId) -> Result<Option<Found>> {
-    let mut get = redis::cmd("GET");
-    get.arg(link.prefix().record(id));
-    let value = link.about(id, get).await?;
+    let key = link.prefix().record(id);
+    let value = link.about(id, redis::cmd("GET").arg(key)).await?;
     let value = match value {
         Value::Nil => return Ok(None),
         Value::BulkString(value) => value,

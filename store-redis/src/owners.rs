@@ -45,13 +45,13 @@ pub(crate) async fn unindex(link: &Link, owner: &[u8], ids: &[SessionId]) {
     for id in ids {
         remove.arg(&id.as_bytes()[..]);
     }
-    let _ = link.query::<i64>(remove).await;
+    let _ = link.query::<i64>(&remove).await;
 }
 
 async fn indexed(link: &Link, owner: &Owner) -> Result<Vec<SessionId>> {
     let mut range = redis::cmd("ZRANGE");
     range.arg(link.prefix().owner(owner)).arg(0).arg(-1);
-    let members: Vec<Vec<u8>> = link.query(range).await?;
+    let members: Vec<Vec<u8>> = link.query(&range).await?;
     let ids = members.into_iter().filter_map(|id| id.try_into().ok());
     Ok(ids.map(SessionId::from_bytes).collect())
 }

@@ -51,7 +51,7 @@ async fn header(link: &Link, id: SessionId) -> Result<Option<Header>> {
         .arg(link.prefix().record(id))
         .arg(0)
         .arg(header::LENGTH - 1);
-    match link.about(id, range).await {
+    match link.about(id, &range).await {
         Ok(Value::BulkString(bytes)) => Ok(Header::decode(&bytes).ok().flatten()),
         Ok(_) | Err(Error::Corrupt { .. }) => Ok(None),
         Err(error) => Err(error),
