@@ -64,6 +64,30 @@ impl Watch {
         Self::Going { began, shown, took }
     }
 
+    /// Allows for a node that shows another time, as one does that waited long when it asked its
+    /// server for the time.
+    ///
+    /// # Panics
+    ///
+    /// If they are a second apart.
+    pub(crate) fn allow(&mut self, node: &Self) {
+        let (
+            Self::Going { began, shown, took },
+            Self::Going {
+                began: at,
+                shown: other,
+                took: asked,
+            },
+        ) = (self, node)
+        else {
+            return;
+        };
+        let expected = *shown + at.duration_since(*began);
+        let apart = expected.since(*other).max(other.since(expected));
+        assert!(apart < Duration::from_secs(1), "a node is {apart:?} off");
+        *took = (*took).max(*asked + apart);
+    }
+
     /// What the clock of a store shows that looks at it now, or a little more.
     pub(crate) fn now(&mut self) -> Timestamp {
         match self {

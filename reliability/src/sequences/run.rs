@@ -47,12 +47,23 @@ impl Stage {
             Some(clock) => Watch::turned(clock),
             None => watch(&store).await,
         };
-        Self {
+        let mut stage = Self {
             nodes: Some([store, node]),
             watch,
             ids: std::array::from_fn(|_| new_id()),
             revisions: [0; SLOTS],
             model: Model::default(),
+        };
+        stage.compare_clocks(target).await;
+        stage
+    }
+
+    /// Finds out how far the nodes' ideas of the time are apart.
+    async fn compare_clocks(&mut self, target: &Target) {
+        if target.clock().is_none() {
+            for node in self.nodes.as_ref().expect("it is open") {
+                self.watch.allow(&watch(node).await);
+            }
         }
     }
 
@@ -192,6 +203,7 @@ impl Stage {
             Act::Restart => {
                 let nodes = self.nodes.take().expect("it is open");
                 self.nodes = Some(target.reopened(nodes).await);
+                self.compare_clocks(target).await;
             }
             Act::Spoil(slot) => {
                 let id = self.ids[*slot];
