@@ -23,6 +23,7 @@ fn main() {
                 measure(&mut criterion, &runtime, &backend, operation, size);
             }
         }
+        runtime.block_on(backend.remove());
     }
     criterion.final_summary();
 }

@@ -7,5 +7,7 @@ pub mod adapters {}
 pub mod coming_from {}
 #[doc = include_str!("guide.md")]
 pub mod guide {}
+#[doc = include_str!("observability.md")]
+pub mod observability {}
 #[doc = include_str!("operations.md")]
 pub mod operations {}

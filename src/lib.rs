@@ -24,6 +24,7 @@ pub use crate::{
     error::{Error, Result},
     key::{Key, KeyFor},
     layer::{Outage, ResponseFuture, SessionHandle, SessionLayer, SessionService},
+    observe::describe_metrics,
     session::{Committed, Session, SessionInfo},
     store::Persistence,
     sweeper::Sweeper,

@@ -1,5 +1,7 @@
 //! Events and metrics (M17). Ids appear only as session ids, never as tokens.
 
+mod names;
+
 use std::{
     future::Future,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -7,7 +9,8 @@ use std::{
 
 use tracing::{debug, error, warn};
 
-use crate::store::{self, Record, SessionId, Swept};
+pub use self::names::describe_metrics;
+use crate::store::{self, Record, SessionId, Stats, Swept};
 
 /// Makes one store call, and counts and times it.
 pub(crate) async fn observed<T>(
@@ -43,10 +46,9 @@ async fn counted<T>(
         Ok(answer) => outcome(answer),
         Err(_) => "error",
     };
-    metrics::histogram!("cloakroom_store_seconds", "operation" => operation)
+    metrics::histogram!(names::STORE_SECONDS, "operation" => operation)
         .record(started.elapsed().as_secs_f64());
-    metrics::counter!("cloakroom_store_total", "operation" => operation, "outcome" => outcome)
-        .increment(1);
+    metrics::counter!(names::STORE, "operation" => operation, "outcome" => outcome).increment(1);
     (answer, outcome)
 }
 
@@ -57,7 +59,7 @@ pub(crate) async fn swept(
     let (answer, _) = counted("sweep", done, call).await;
     match &answer {
         Ok(swept) => {
-            metrics::counter!("cloakroom_sweep_removed_total").increment(swept.removed);
+            metrics::counter!(names::SWEEP_REMOVED).increment(swept.removed);
             debug!(removed = swept.removed, more = swept.more, "swept sessions");
         }
         Err(failure) => warn!(
@@ -71,9 +73,32 @@ pub(crate) async fn swept(
 /// A sweep has come to its end: nothing is left.
 pub(crate) fn sweep_done(removed: u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    metrics::gauge!("cloakroom_sweep_last_success_timestamp_seconds")
-        .set(now.unwrap_or_default().as_secs_f64());
+    metrics::gauge!(names::SWEEP_LAST_SUCCESS).set(now.unwrap_or_default().as_secs_f64());
     debug!(removed, "sweep done");
+}
+
+/// Counts what is stored. A failure leaves the gauges as they were.
+pub(crate) async fn sessions(call: impl Future<Output = store::Result<Stats>>) {
+    let (answer, _) = counted("stats", done, call).await;
+    match answer {
+        Ok(stats) => {
+            let Stats {
+                browser,
+                persistent,
+                expired,
+                oldest_expiry: _,
+            } = stats;
+            for (persistence, live) in [("browser", browser), ("persistent", persistent)] {
+                metrics::gauge!(names::SESSIONS_LIVE, "persistence" => persistence)
+                    .set(live as f64);
+            }
+            metrics::gauge!(names::SESSIONS_EXPIRED).set(expired as f64);
+        }
+        Err(failure) => warn!(
+            error = &failure as &dyn std::error::Error,
+            "counting sessions failed"
+        ),
+    }
 }
 
 pub(crate) fn hit_or_miss(found: &Option<Record>) -> &'static str {
@@ -98,7 +123,7 @@ pub(crate) fn done<T>(_: &T) -> &'static str {
 
 /// A record could not be read, and counts as no session.
 pub(crate) fn corrupt(failure: &store::Error) {
-    metrics::counter!("cloakroom_corrupt_total").increment(1);
+    metrics::counter!(names::CORRUPT).increment(1);
     error!(
         error = failure as &dyn std::error::Error,
         "unreadable session treated as none"
@@ -113,14 +138,14 @@ pub(crate) fn layer_missing() {
 
 /// Changes were made after the response had left and never committed (M20).
 pub(crate) fn dropped_changes(id: Option<SessionId>) {
-    metrics::counter!("cloakroom_changes_dropped_total").increment(1);
+    metrics::counter!(names::CHANGES_DROPPED).increment(1);
     let session = id.map(|id| id.to_string()).unwrap_or_default();
     warn!(%session, "uncommitted session changes dropped, call commit() after the response is sent");
 }
 
 /// The store could not be asked, and the request goes on without a session (M15).
 pub(crate) fn degraded() {
-    metrics::counter!("cloakroom_degraded_total").increment(1);
+    metrics::counter!(names::DEGRADED).increment(1);
     warn!("session store failed, the request goes on without its session");
 }
 

@@ -24,7 +24,8 @@ use crate::{
 /// a second, then two, four and so on, up to the interval. What it does is counted in
 /// `cloakroom_sweep_removed_total` and, as every store call, `cloakroom_store_total` and
 /// `cloakroom_store_seconds`; `cloakroom_sweep_last_success_timestamp_seconds` is when a sweep
-/// last came to its end, in seconds since 1970.
+/// last came to its end, in seconds since 1970. How many sessions there are, it says if
+/// [asked](Self::count_sessions).
 ///
 /// # Example
 ///
@@ -45,6 +46,7 @@ pub struct Sweeper {
     interval: Duration,
     batch: NonZeroU32,
     pause: Duration,
+    counts: bool,
 }
 
 impl Sweeper {
@@ -55,6 +57,7 @@ impl Sweeper {
             interval: Duration::from_hours(1),
             batch: NonZeroU32::new(1000).expect("it is not 0"),
             pause: Duration::from_millis(10),
+            counts: false,
         }
     }
 
@@ -75,6 +78,18 @@ impl Sweeper {
     /// How long it rests between two batches; 10 ms by default.
     pub fn pause(self, pause: Duration) -> Self {
         Self { pause, ..self }
+    }
+
+    /// Counts the sessions after each sweep, for the gauges `cloakroom_sessions_live`, by
+    /// persistence, and `cloakroom_sessions_expired`; it does not by default.
+    ///
+    /// Stores read through all that they hold for it. Where several nodes sweep, one that does
+    /// this is enough.
+    pub fn count_sessions(self) -> Self {
+        Self {
+            counts: true,
+            ..self
+        }
     }
 
     /// Sweeps until `stop` is ready. A batch that has begun is finished.
@@ -112,6 +127,9 @@ impl Sweeper {
             removed += swept.removed;
             if !swept.more {
                 observe::sweep_done(removed);
+                if self.counts {
+                    observe::sessions(self.store.stats()).await;
+                }
                 return Ok(ControlFlow::Continue(()));
             }
             if !rested(self.pause, stop.as_mut()).await {

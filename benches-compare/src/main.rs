@@ -1,19 +1,30 @@
 //! The same work on our stores, on other crates' stores and on the drivers themselves, in turn
 //! and in one run. It prints Markdown; medians over rounds, and how many times the others ours is.
 
+mod bytes;
 mod entrants;
+mod growth;
 mod measure;
 mod middleware;
+mod page;
 mod report;
+mod sliding;
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::{
+    bytes::Filled,
     entrants::{Group, memory, postgres, redis, sled},
+    growth::Growth,
     measure::{Operation, median},
     report::Rates,
 };
@@ -21,7 +32,7 @@ use crate::{
 /// Measures Cloakroom beside its peers.
 ///
 /// Stores with a server are measured if CLOAKROOM_TEST_POSTGRES_URL and CLOAKROOM_TEST_REDIS_URL
-/// name one; scripts/with-servers starts both.
+/// name one; scripts/with-servers starts both. The Redis server is emptied.
 #[derive(Debug, Parser)]
 #[command(name = "benches-compare")]
 struct Args {
@@ -37,9 +48,21 @@ struct Args {
     #[arg(long, default_value_t = 500)]
     millis: u64,
 
+    /// How many sessions there are where their bytes are counted.
+    #[arg(long, default_value_t = 1_000_000)]
+    sessions: usize,
+
+    /// The page to put the results into.
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
+
     /// Where to write a plot for each backend and operation, as SVG.
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
+
+    /// Fill a store in memory, and print how many bytes a session takes.
+    #[arg(long, hide = true)]
+    fill: Option<Filled>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,33 +71,99 @@ enum Part {
     Sled,
     Postgres,
     Redis,
+    Sliding,
     Middleware,
+    Bytes,
+    Growth,
+}
+
+struct Servers {
+    postgres: Option<String>,
+    redis: Option<String>,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let wants = |part| args.only.is_empty() || args.only.contains(&part);
-    let time = Duration::from_millis(args.millis);
-    if wants(Part::Middleware) {
-        print_middleware(&args, time)?;
-    }
     let runtime = tokio::runtime::Runtime::new()?;
+    if let Some(which) = args.fill {
+        return runtime.block_on(bytes::fill(which, args.sessions));
+    }
+    let servers = Servers {
+        postgres: server("CLOAKROOM_TEST_POSTGRES_URL"),
+        redis: server("CLOAKROOM_TEST_REDIS_URL"),
+    };
+    if args.wants(Part::Middleware) {
+        let table = middleware::table(args.rounds, args.time())?;
+        page::put(args.page(), "middleware", &table)?;
+    }
     runtime.block_on(async {
-        let folder = TempDir::new()?;
-        if wants(Part::Memory) {
-            compare(memory::group().await?, &args, time).await?;
-        }
-        if wants(Part::Sled) {
-            compare(sled::group(&folder).await?, &args, time).await?;
-        }
-        if let Some(url) = server("CLOAKROOM_TEST_POSTGRES_URL").filter(|_| wants(Part::Postgres)) {
-            compare(postgres::group(&url).await?, &args, time).await?;
-        }
-        if let Some(url) = server("CLOAKROOM_TEST_REDIS_URL").filter(|_| wants(Part::Redis)) {
-            compare(redis::group(&url).await?, &args, time).await?;
-        }
-        Ok(())
+        let versions = servers.versions().await?;
+        page::put(args.page(), "conditions", &page::conditions(&versions)?)?;
+        measure(&args, &servers).await
     })
+}
+
+async fn measure(args: &Args, servers: &Servers) -> Result<()> {
+    let folder = TempDir::new()?;
+    let wants = |part| args.wants(part) || args.wants(Part::Sliding);
+    let mut groups = Vec::new();
+    if wants(Part::Memory) {
+        groups.push((Part::Memory, memory::group().await?));
+    }
+    if wants(Part::Sled) {
+        groups.push((Part::Sled, sled::group(&folder).await?));
+    }
+    if let Some(url) = servers.postgres.as_ref().filter(|_| wants(Part::Postgres)) {
+        groups.push((Part::Postgres, postgres::group(url).await?));
+    }
+    if let Some(url) = servers.redis.as_ref().filter(|_| wants(Part::Redis)) {
+        groups.push((Part::Redis, redis::group(url).await?));
+    }
+    for (_, group) in groups.iter().filter(|(part, _)| args.wants(*part)) {
+        compare(group, args).await?;
+    }
+    if args.wants(Part::Sliding) {
+        let groups: Vec<_> = groups.into_iter().map(|(_, group)| group).collect();
+        let table = sliding::table(&groups, args.rounds, args.time()).await?;
+        page::put(args.page(), "sliding", &table)?;
+    }
+    if args.wants(Part::Bytes) {
+        page::put(args.page(), "bytes", &bytes::memory(args.sessions)?)?;
+        if let Some(url) = &servers.redis {
+            let table = bytes::on_redis(url, args.sessions).await?;
+            page::put(args.page(), "bytes-redis", &table)?;
+        }
+        if let Some(url) = &servers.postgres {
+            let table = bytes::on_postgres(url, args.sessions).await?;
+            page::put(args.page(), "bytes-postgres", &table)?;
+        }
+    }
+    if args.wants(Part::Growth) {
+        let mut growth = Growth::new(args.rounds, args.time());
+        growth.in_process().await?;
+        if let Some(url) = &servers.redis {
+            growth.on_redis(url).await?;
+        }
+        if let Some(url) = &servers.postgres {
+            growth.on_postgres(url).await?;
+        }
+        page::put(args.page(), "growth", &growth.table())?;
+    }
+    Ok(())
+}
+
+impl Args {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_millis(self.millis)
+    }
+
+    fn page(&self) -> Option<&Path> {
+        self.page.as_deref()
+    }
 }
 
 fn server(variable: &str) -> Option<String> {
@@ -85,21 +174,40 @@ fn server(variable: &str) -> Option<String> {
     url
 }
 
-fn print_middleware(args: &Args, time: Duration) -> Result<()> {
-    println!("### middleware\n\nNanoseconds that a request takes longer than without the layer.\n");
-    println!("| session | cloakroom | tower-sessions |\n| --- | ---: | ---: |");
-    for cost in middleware::costs(args.rounds, time)? {
-        let part = cost.ours / cost.theirs;
-        println!(
-            "| {} | **{:.0}** | {:.0} ({part:.2} of it) |",
-            cost.what, cost.ours, cost.theirs
-        );
+impl Servers {
+    async fn versions(&self) -> Result<Vec<String>> {
+        let mut versions = Vec::new();
+        if let Some(url) = &self.postgres {
+            let mut server = PgConnection::connect(url).await?;
+            let settings = "select format('PostgreSQL %s; fsync %s, synchronous_commit %s, shared_buffers %s', \
+                            current_setting('server_version'), current_setting('fsync'), \
+                            current_setting('synchronous_commit'), current_setting('shared_buffers'))";
+            versions.push(sqlx::query_scalar(settings).fetch_one(&mut server).await?);
+        }
+        if let Some(url) = &self.redis {
+            let mut server = ::redis::Client::open(url.as_str())?
+                .get_multiplexed_async_connection()
+                .await?;
+            let info: String = ::redis::cmd("INFO").query_async(&mut server).await?;
+            let value = |key: &str| {
+                let value = info.lines().find_map(|line| line.strip_prefix(key));
+                value.unwrap_or("unknown").trim().to_owned()
+            };
+            versions.push(format!(
+                "Redis {}; append-only file {}",
+                value("redis_version:"),
+                if value("aof_enabled:") == "1" {
+                    "on"
+                } else {
+                    "off"
+                }
+            ));
+        }
+        Ok(versions)
     }
-    println!();
-    Ok(())
 }
 
-async fn compare(group: Group, args: &Args, time: Duration) -> Result<()> {
+async fn compare(group: &Group, args: &Args) -> Result<()> {
     let mut all = Vec::new();
     for operation in Operation::ALL {
         for callers in [1, 16, 64] {
@@ -107,7 +215,7 @@ async fn compare(group: Group, args: &Args, time: Duration) -> Result<()> {
             for round in 0..args.rounds {
                 eprint!("\r{} {} {callers} {round}   ", group.name, operation.name());
                 for (entrant, rates) in group.entrants.iter().zip(&mut rates) {
-                    rates.push(entrant.rate(operation, callers, time).await?);
+                    rates.push(entrant.rate(operation, callers, args.time()).await?);
                 }
             }
             let names = group.entrants.iter().map(|entrant| entrant.name);
@@ -120,11 +228,7 @@ async fn compare(group: Group, args: &Args, time: Duration) -> Result<()> {
         }
     }
     eprintln!();
-    println!(
-        "### {}\n\nCalls a second; in brackets, how many times that ours is.\n",
-        group.name
-    );
-    println!("{}", report::table(&all));
+    page::put(args.page(), group.name, &report::table(&all))?;
     let Some(folder) = &args.plots else {
         return Ok(());
     };

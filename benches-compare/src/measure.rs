@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 /// How many sessions each entrant has.
 pub const SESSIONS: usize = 10_000;
@@ -18,9 +18,17 @@ pub enum Operation {
     Load,
     Save,
     Create,
+    /// Loads, with a touch after every [`LOADS_PER_TOUCH`]th.
+    Sliding,
 }
 
+/// A deadline moves when 1/20 of the idle timeout has passed: 90 of the 30 minutes of a
+/// browser-length session, in seconds. Somebody who asks for a page every three seconds loads the
+/// session as often as this meanwhile.
+pub const LOADS_PER_TOUCH: u32 = 30;
+
 impl Operation {
+    /// Those in which entrants are compared.
     pub const ALL: [Self; 3] = [Self::Load, Self::Save, Self::Create];
 
     pub fn name(self) -> &'static str {
@@ -28,12 +36,17 @@ impl Operation {
             Self::Load => "load",
             Self::Save => "save",
             Self::Create => "create",
+            Self::Sliding => "load with touches",
         }
     }
 }
 
-/// A store, ours or another, with [`SESSIONS`] sessions in it.
+/// A store, ours or another, with sessions in it.
 pub trait Entrant: Send + Sync + 'static {
+    fn sessions(&self) -> usize {
+        SESSIONS
+    }
+
     fn load(&self, session: usize) -> impl Future<Output = Result<()>> + Send;
 
     /// Nobody else saves this session at the same time.
@@ -41,6 +54,11 @@ pub trait Entrant: Send + Sync + 'static {
 
     /// Stores a new session, or does not know how to.
     fn create(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Moves a session's deadline.
+    fn touch(&self, _session: usize) -> impl Future<Output = Result<()>> + Send {
+        async { bail!("it has no touch") }
+    }
 }
 
 type Rate = Pin<Box<dyn Future<Output = Result<f64>> + Send>>;
@@ -87,10 +105,16 @@ async fn rate<E: Entrant>(
                         Operation::Load => entrant.load(session).await?,
                         Operation::Save => entrant.save(session).await?,
                         Operation::Create => entrant.create().await?,
+                        Operation::Sliding => {
+                            entrant.load(session).await?;
+                            if done % LOADS_PER_TOUCH == 0 {
+                                entrant.touch(session).await?;
+                            }
+                        }
                     }
                     done += 1;
                     session += callers;
-                    if session >= SESSIONS {
+                    if session >= entrant.sessions() {
                         session = caller;
                     }
                 }

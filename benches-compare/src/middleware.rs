@@ -13,14 +13,29 @@ use cloakroom_benches::requests::{Use, Visitor};
 use tower::Service;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
+use crate::report::rounded;
+
 /// Nanoseconds that a request takes longer with the layer than without.
-pub struct Cost {
-    pub what: &'static str,
-    pub ours: f64,
-    pub theirs: f64,
+struct Cost {
+    what: &'static str,
+    ours: f64,
+    theirs: f64,
 }
 
-pub fn costs(rounds: usize, time: Duration) -> Result<Vec<Cost>> {
+pub fn table(rounds: usize, time: Duration) -> Result<String> {
+    let mut text = String::from(
+        "Nanoseconds that a request takes longer than without the layer.\n\n\
+         | session | cloakroom | tower-sessions | part of it |\n| --- | ---: | ---: | ---: |\n",
+    );
+    for Cost { what, ours, theirs } in costs(rounds, time)? {
+        let part = ours / theirs;
+        let (ours, theirs) = (rounded(ours), rounded(theirs));
+        text += &format!("| {what} | **{ours}** | {theirs} | {part:.2} |\n");
+    }
+    Ok(text)
+}
+
+fn costs(rounds: usize, time: Duration) -> Result<Vec<Cost>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

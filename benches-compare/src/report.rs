@@ -16,7 +16,7 @@ pub struct Rates {
 
 /// One table for a group: a row for each operation and number of callers.
 pub fn table(rates: &[Rates]) -> String {
-    let mut text = String::new();
+    let mut text = String::from("Calls a second; in brackets, how many times that ours is.\n\n");
     let Some(first) = rates.first() else {
         return text;
     };
@@ -42,7 +42,7 @@ pub fn table(rates: &[Rates]) -> String {
     text + "\n"
 }
 
-fn rounded(rate: f64) -> String {
+pub fn rounded(rate: f64) -> String {
     let rate = format!("{rate:.0}");
     let digits = rate.len();
     let groups = rate.char_indices().map(|(index, digit)| {

@@ -8,22 +8,40 @@ use cloakroom_store_redis::RedisStore;
 use tempfile::TempDir;
 
 /// A store in its default settings, empty at first.
-#[derive(Clone)]
 pub struct Backend {
     /// As it stands in the reports.
     pub name: &'static str,
     /// The store.
     pub store: Arc<dyn SessionStore>,
-    /// Removed with the last handle.
-    _folder: Option<Arc<TempDir>>,
+    place: Place,
+}
+
+/// What a store leaves behind unless it is removed.
+enum Place {
+    Process,
+    Folder(TempDir),
+    Tables(PostgresStore),
+    Keys(RedisStore),
 }
 
 impl Backend {
-    fn new(name: &'static str, store: impl SessionStore) -> Self {
-        Self {
-            name,
-            store: Arc::new(store),
-            _folder: None,
+    /// Removes what the store has kept: the server may be somebody's own.
+    ///
+    /// # Panics
+    ///
+    /// If that is not possible.
+    pub async fn remove(self) {
+        let Self {
+            name: _,
+            store,
+            place,
+        } = self;
+        drop(store);
+        match place {
+            Place::Process => {}
+            Place::Folder(folder) => folder.close().expect("the folder is removed"),
+            Place::Tables(store) => store.drop_tables().await.expect("the tables are dropped"),
+            Place::Keys(store) => store.clear().await.expect("the keys are removed"),
         }
     }
 }
@@ -43,20 +61,25 @@ pub async fn all() -> Vec<Backend> {
     let folder = TempDir::new().expect("a temporary folder");
     let sled = SledStore::open(folder.path().join("sessions")).expect("an empty folder");
     let mut all = vec![
-        Backend::new("memory", MemoryStore::new()),
         Backend {
-            _folder: Some(Arc::new(folder)),
-            ..Backend::new("sled", sled)
+            name: "memory",
+            store: Arc::new(MemoryStore::new()),
+            place: Place::Process,
+        },
+        Backend {
+            name: "sled",
+            store: Arc::new(sled),
+            place: Place::Folder(folder),
         },
     ];
     if let Some(url) = server("CLOAKROOM_TEST_POSTGRES_URL") {
-        all.push(Backend::new("postgres", postgres(&url).await));
+        all.push(postgres(&url).await);
     }
     if let Some(url) = server("CLOAKROOM_TEST_REDIS_URL") {
-        all.push(Backend::new("redis", redis(&url).await));
+        all.push(redis("redis", &url).await);
     }
     if let Some(url) = server("CLOAKROOM_TEST_REDIS_CLUSTER_URL") {
-        all.push(Backend::new("redis-cluster", redis(&url).await));
+        all.push(redis("redis-cluster", &url).await);
     }
     all
 }
@@ -69,7 +92,7 @@ fn server(variable: &str) -> Option<String> {
     url
 }
 
-async fn postgres(url: &str) -> PostgresStore {
+async fn postgres(url: &str) -> Backend {
     let table = format!("benchmark_{:016x}", fastrand::u64(..));
     let store = PostgresStore::builder(url)
         .table(table.parse().expect("a table's name"))
@@ -77,11 +100,20 @@ async fn postgres(url: &str) -> PostgresStore {
         .await
         .expect("PostgreSQL");
     store.migrate().await.expect("a new table");
-    store
+    Backend {
+        name: "postgres",
+        store: Arc::new(store.clone()),
+        place: Place::Tables(store),
+    }
 }
 
-async fn redis(url: &str) -> RedisStore {
+async fn redis(name: &'static str, url: &str) -> Backend {
     let prefix = format!("benchmark-{:016x}:", fastrand::u64(..));
     let store = RedisStore::builder(url).prefix(prefix.parse().expect("a prefix"));
-    store.connect().await.expect("Redis")
+    let store = store.connect().await.expect("Redis");
+    Backend {
+        name,
+        store: Arc::new(store.clone()),
+        place: Place::Keys(store),
+    }
 }

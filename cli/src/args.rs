@@ -1,3 +1,4 @@
+mod import;
 mod sessions;
 mod sweep;
 mod trials;
@@ -11,12 +12,13 @@ use cloakroom_store_redis::Prefix;
 use crate::exit::Failure;
 
 pub(crate) use self::{
+    import::{ImportArgs, Pointer},
     sessions::{ListArgs, MigrateArgs, RevokeArgs, ShowArgs, StatsArgs},
     sweep::SweepArgs,
     trials::{BenchArgs, CheckArgs},
 };
 
-/// Sweeps, shows, ends, checks and measures the web sessions of a store.
+/// Sweeps, shows, ends, imports, checks and measures the web sessions of a store.
 #[derive(Debug, Parser)]
 #[command(
     name = "cloakroom",
@@ -37,7 +39,7 @@ Examples:
 
 Exit codes:
   0   done
-  3   a sweep was stopped, more is left
+  3   a sweep or an import was stopped, more is left
   4   another sweeper is at work
   64  the command line is wrong
   69  the store cannot be reached
@@ -57,6 +59,7 @@ pub(crate) enum Command {
     Show(ShowArgs),
     Revoke(RevokeArgs),
     Migrate(MigrateArgs),
+    Import(ImportArgs),
     Check(CheckArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),

@@ -20,12 +20,12 @@ use load::Measured;
 pub(crate) use mix::Mix;
 
 pub(crate) async fn run(args: BenchArgs) -> Result<Outcome, Failure> {
-    let stop = Stop::listen()?;
+    let mut stop = Stop::listen()?;
     let trial = Trial::begin(&args.store).await?;
-    let measured = measure(&args, &trial, stop).await;
-    let cleared = trial.clear().await;
+    let measured = measure(&args, &trial, &mut stop).await;
+    let ended = trial.end().await;
     let (measured, elapsed) = measured?;
-    cleared?;
+    ended?;
     let rows: Vec<_> = measured
         .iter()
         .filter(|measured| measured.times.len() + measured.errors > 0)
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: BenchArgs) -> Result<Outcome, Failure> {
 async fn measure(
     args: &BenchArgs,
     trial: &Trial,
-    stop: Stop,
+    stop: &mut Stop,
 ) -> Result<(Vec<Measured>, Duration), Failure> {
     let store = trial.store(0).await?;
     load::run(args, &store, stop).await

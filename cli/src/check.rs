@@ -5,11 +5,19 @@
 
 mod subject;
 
-use std::{env, io, process::Stdio};
+use std::{
+    env, io,
+    process::{ExitStatus, Stdio},
+};
 
 use cloakroom_store_api::conformance;
 use serde_json::json;
-use tokio::{process::Command, select};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    runtime::Builder,
+    select, try_join,
+};
 
 use crate::{
     args::CheckArgs,
@@ -44,6 +52,10 @@ pub(crate) fn one(args: &CheckArgs, name: &str, tag: &str) -> Result<Outcome, Fa
         let message = panic.payload_as_str().unwrap_or("it panicked");
         eprintln!("{message}");
     }));
+    // A terminal and systemd signal to this process too. It leaves that to its parent, which
+    // ends it.
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async { Stop::listen() })?;
     match Place::new(&args.store)? {
         Place::Postgres(server) => run_behaviour(name, Postgres::new(server, tag)),
         Place::Redis(keys) => run_behaviour(name, Redis::new(keys, tag)),
@@ -59,13 +71,16 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Outcome, Failure> {
     let names: Vec<_> = BEHAVIOURS.iter().filter(is_asked).collect();
     let mut wrong = 0;
     for &name in &names {
-        let mut command = process(&args, name, &trial)?;
+        let mut process = process(&args, name, &trial)?.spawn()?;
         let output = select! {
-            output = command.output() => output?,
-            () = stop.asked() => {
-                trial.clear().await?;
-                return Err(Failure::other("stopped by a signal; run it again"));
-            }
+            biased;
+            () = stop.asked() => None,
+            output = output(&mut process) => Some(output?),
+        };
+        let Some(output) = output else {
+            process.kill().await?;
+            trial.end().await?;
+            return Err(Failure::stopped());
         };
         trial.clear().await?;
         let is_right = output.status.success();
@@ -89,6 +104,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Outcome, Failure> {
         });
         print_as(args.format, &text, &object)?;
     }
+    trial.end().await?;
     if args.format == Format::Text {
         print(&format!(
             "{} of {} are right\n",
@@ -107,6 +123,8 @@ fn process(args: &CheckArgs, name: &str, trial: &Trial) -> io::Result<Command> {
     command
         .args(["check", "--behaviour", name, "--trial", &trial.tag()])
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true);
     if let Some(url) = &args.store.store {
         command.env("CLOAKROOM_STORE", url);
@@ -120,4 +138,30 @@ fn process(args: &CheckArgs, name: &str, trial: &Trial) -> io::Result<Command> {
         command.env("CLOAKROOM_ROUNDS", rounds.to_string());
     }
     Ok(command)
+}
+
+/// What a process has said when it ended.
+struct Output {
+    status: ExitStatus,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// Waits until a process has ended.
+async fn output(process: &mut Child) -> io::Result<Output> {
+    let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
+    let (status, stdout, stderr) = try_join!(process.wait(), all(stdout), all(stderr))?;
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+async fn all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
 }

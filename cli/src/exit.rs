@@ -11,7 +11,7 @@ use std::{
 pub(crate) enum Outcome {
     /// All is done.
     Done,
-    /// A sweep was stopped before it had removed everything.
+    /// A sweep or an import was stopped before it had seen everything.
     MoreLeft,
     /// Somebody who only wanted to be told was told no, such as by `check`.
     NotRight,
@@ -53,6 +53,11 @@ impl Failure {
     /// Anything else.
     pub(crate) fn other(sentence: impl Display) -> Self {
         Self::new(70, &sentence)
+    }
+
+    /// Somebody has asked a trial to stop.
+    pub(crate) fn stopped() -> Self {
+        Self::other("stopped by a signal; run it again")
     }
 
     /// The store is in use by somebody who alone can use it.

@@ -1,12 +1,14 @@
-//! `cloakroom`: sweeps, shows, ends, checks and measures web sessions. See `cloakroom --help`.
+//! `cloakroom`: sweeps, shows, ends, imports, checks and measures web sessions. See `cloakroom --help`.
 
 mod args;
 mod bench;
 mod check;
 mod exit;
+mod import;
 mod list;
 mod manual;
 mod migrate;
+mod progress;
 mod report;
 mod revoke;
 mod session;
@@ -48,6 +50,7 @@ async fn run(args: Args) -> Result<Outcome, Failure> {
         Command::Show(args) => show::run(args).await,
         Command::Revoke(args) => revoke::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Import(args) => import::run(args).await,
         Command::Check(args) => check::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Completions(args) => manual::completions(&args),

@@ -139,7 +139,8 @@ impl Server {
             .map_err(|error| self.failure(&error))
     }
 
-    async fn open(&self, deadline: Duration) -> Result<PostgresStore, Failure> {
+    /// Connects to a table that is there.
+    pub(crate) async fn open(&self, deadline: Duration) -> Result<PostgresStore, Failure> {
         // Whoever reads everything has patience, but not with a server that does not answer.
         let store = self.connect(deadline.min(DEADLINE)).await?;
         if !store
@@ -213,7 +214,7 @@ impl std::fmt::Debug for Keys {
 
 /// The host in a URL, and what follows it up to the first parameter. The password is before or
 /// after.
-fn host(url: &str) -> Option<&str> {
+pub(crate) fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let host = rest.split(['?', '&', '#']).next()?;

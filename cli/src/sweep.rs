@@ -1,5 +1,3 @@
-mod progress;
-
 use std::time::{Duration, Instant};
 
 use cloakroom_store_postgres::SweepLock;
@@ -9,11 +7,11 @@ use tokio::time::timeout;
 use crate::{
     args::SweepArgs,
     exit::{Failure, Outcome},
+    progress::Progress,
     report::print_as,
     signals::Stop,
     store::{DEADLINE, Place, READ_ALL_DEADLINE, Store},
 };
-use progress::Progress;
 
 pub(crate) async fn run(args: SweepArgs) -> Result<Outcome, Failure> {
     let place = Place::new(&args.store)?;
@@ -156,7 +154,10 @@ async fn sweep(
     store: &Store,
     stop: &mut Stop,
 ) -> Result<Outcome, Failure> {
-    let progress = Progress::start(args.quiet, store);
+    let counted = store.clone();
+    let progress = Progress::start(args.quiet, "removed", async move {
+        counted.count_due().await.ok()
+    });
     let mut report = Report::new(store, false);
     let started = Instant::now();
     let mut failure = None;

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{fs, io, path::Path};
 
 use cloakroom_store_postgres::PostgresStore;
 use cloakroom_store_redis::RedisStore;
@@ -10,7 +10,7 @@ use crate::{
     store::{DEADLINE, Keys, Place, Server, Store, open_sled},
 };
 
-/// Throwaway tables or folders beside the named one, whose sessions are never touched.
+/// Throwaway tables, prefixes or folders beside the named one, whose sessions are never touched.
 pub(crate) enum Trial {
     Postgres {
         server: Server,
@@ -95,6 +95,21 @@ impl Trial {
         }
     }
 
+    /// Removes all that is left of it.
+    pub(crate) async fn end(self) -> Result<(), Failure> {
+        // What was on its way to the server from a call or a process that was given up may have
+        // been done beside the first.
+        self.clear().await?;
+        self.clear().await?;
+        match self {
+            Self::Sled(folder) => {
+                let path = folder.path().to_owned();
+                folder.close().map_err(|error| left(&path, &error))
+            }
+            Self::Postgres { .. } | Self::Redis { .. } => Ok(()),
+        }
+    }
+
     /// Removes what all its stores have kept; it can be used again.
     pub(crate) async fn clear(&self) -> Result<(), Failure> {
         match self {
@@ -114,18 +129,20 @@ impl Trial {
                 for number in 0..STORES {
                     let folder = folder.path().join(number.to_string());
                     if folder.exists() {
-                        std::fs::remove_dir_all(&folder).map_err(|error| {
-                            Failure::other(format_args!(
-                                "the trial folder `{}` cannot be removed ({error}); remove it",
-                                folder.display()
-                            ))
-                        })?;
+                        fs::remove_dir_all(&folder).map_err(|error| left(&folder, &error))?;
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+fn left(folder: &Path, error: &io::Error) -> Failure {
+    Failure::other(format_args!(
+        "the trial folder `{}` cannot be removed ({error}); remove it",
+        folder.display()
+    ))
 }
 
 /// The same server with a table of a trial, in the schema of the named one.

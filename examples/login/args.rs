@@ -58,6 +58,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "90d")]
     pub(crate) persistent_absolute: Duration,
 
+    /// How often ended sessions are deleted, and all are counted, on average.
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub(crate) sweep_interval: Duration,
+
     /// Let cookies travel over plain HTTP, for Safari, or for another host than this computer.
     ///
     /// The default cookie is `Secure`. Chromium and curl take it all the same on localhost and

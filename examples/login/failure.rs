@@ -80,7 +80,7 @@ impl Failure {
         }
     }
 
-    pub(crate) fn other(error: &io::Error) -> Self {
+    pub(crate) fn other(error: &dyn Error) -> Self {
         Self {
             code: SOFTWARE,
             sentence: chain(error),

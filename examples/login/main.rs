@@ -1,11 +1,12 @@
 //! Sign up, sign in with "Remember me" ticked or not, and see what becomes of the session.
 //!
 //! ```sh
-//! cargo run --example login --features axum,sled
+//! cargo run --example login
 //! ```
 //!
 //! `--store` takes any URL that `cloakroom::connect` does and the features allow, for instance
-//! with `--features axum,sled,postgres -- --store postgres://me@localhost/test`.
+//! with `--features postgres -- --store postgres://me@localhost/test`. With `--features
+//! prometheus` it serves `/metrics`.
 //!
 //! What is about sessions is in `routes`; `users` keeps names and password hashes, `pages` is
 //! the HTML, and `same_site` turns away what other sites have a browser post.
@@ -92,6 +93,8 @@ async fn run(args: &Args) -> Result<(), Failure> {
         sessions,
     );
 
+    #[cfg(feature = "prometheus")]
+    let app = app.merge(routes::metrics().map_err(|cause| Failure::other(&cause))?);
     let told_to_stop = stop_signal().map_err(|cause| Failure::other(&cause))?;
     let listener = TcpListener::bind(args.listen)
         .await
@@ -101,7 +104,10 @@ async fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|cause| Failure::other(&cause))?;
     greet(address, &url, args.plain_http);
     // sled does not remove ended sessions by itself.
-    let sweeper = tokio::spawn(Sweeper::new(store).run_until(pending()));
+    let sweeper = Sweeper::new(store)
+        .interval(args.sweep_interval.into())
+        .count_sessions();
+    let sweeper = tokio::spawn(sweeper.run_until(pending()));
     let served = serve(listener, app, told_to_stop).await;
     sweeper.abort();
     served.map_err(|cause| Failure::other(&cause))

@@ -1,4 +1,6 @@
 mod account;
+#[cfg(feature = "prometheus")]
+mod metrics;
 mod session;
 
 use std::{error::Error as _, sync::Arc};
@@ -18,6 +20,8 @@ use crate::{
     users::{self, Users},
 };
 
+#[cfg(feature = "prometheus")]
+pub(crate) use self::metrics::metrics;
 pub(crate) use self::session::NOTE_LIMIT;
 
 /// What the handlers share.

@@ -1,7 +1,7 @@
-# What every server needs; scripts/with-servers reads this.
+# What every server needs; scripts/with-servers reads this, and scripts/test.
 
 fail() {
-    echo "with-servers: $*" >&2
+    echo "${0##*/}: $*" >&2
     exit 69
 }
 
@@ -30,14 +30,14 @@ until_true() {
     done
 }
 
-# install_package PACKAGE PROGRAMS VARIABLE
+# install_package PACKAGES PROGRAMS [VARIABLE]
 install_package() {
     local how="apt-get install --no-install-recommends $1"
     if [ "$EUID" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        fail "the programs of $2 are missing; install them (Debian, Ubuntu: sudo $how)," \
-            "or set $3 to a server's URL"
+        fail "the programs of $2 are missing; install them (Debian, Ubuntu: sudo $how)" \
+            ${3:+"or set $3 to a server's URL"}
     fi
-    echo "with-servers: $how" >&2
+    echo "${0##*/}: $how" >&2
     export DEBIAN_FRONTEND=noninteractive
     { apt-get update && $how --yes; } >&2 || fail "cannot install $1"
 }

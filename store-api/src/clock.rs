@@ -63,8 +63,7 @@ impl From<Timestamp> for OffsetDateTime {
 
 impl From<OffsetDateTime> for Timestamp {
     fn from(instant: OffsetDateTime) -> Self {
-        let millis = instant.unix_timestamp_nanos().div_euclid(1_000_000);
-        Self(i64::try_from(millis).unwrap_or(i64::MAX))
+        Self(instant.unix_timestamp() * 1_000 + i64::from(instant.millisecond()))
     }
 }
 

@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
+use bincode::{
+    config::{self, Configuration, Limit, LittleEndian, Varint},
+    enc::write::SizeWriter,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -46,21 +49,7 @@ impl Record {
     ///
     /// [`Error::TooLarge`] if it takes more than [`RECORD_LIMIT`] bytes.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let Self {
-            id: _,
-            revision: _,
-            lifetime,
-            owner,
-            data,
-            stamp: _,
-        } = self;
-        let head = Head {
-            persistence: lifetime.persistence(),
-            idle_millis: millis(lifetime.idle()),
-            absolute_millis: millis(lifetime.absolute()),
-            owner: owner.as_deref(),
-        };
-        let entries = data.encoded();
+        let (head, entries) = (self.head(), self.data.encoded());
         let mut bytes = Vec::with_capacity(PREFIX + 24 + Owner::LIMIT.min(64) + entries.len());
         bytes.extend([FORMAT, 0, 0, 0, 0]);
         bincode::serde::encode_into_std_write(head, &mut bytes, CONFIG).map_err(Error::backend)?;
@@ -69,6 +58,37 @@ impl Record {
         let checksum = crc32c::crc32c(&bytes[PREFIX..]);
         bytes[1..PREFIX].copy_from_slice(&checksum.to_le_bytes());
         Ok(bytes)
+    }
+
+    /// How many bytes [`encode`](Self::encode) gives, for a store that keeps records as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if they are more than [`RECORD_LIMIT`].
+    pub fn encoded_size(&self) -> Result<usize> {
+        let mut head = SizeWriter::default();
+        bincode::serde::encode_into_writer(self.head(), &mut head, CONFIG)
+            .map_err(Error::backend)?;
+        let size = PREFIX + head.bytes_written + self.data.size();
+        check("bytes in a session record", size, RECORD_LIMIT)?;
+        Ok(size)
+    }
+
+    fn head(&self) -> Head<'_> {
+        let Self {
+            id: _,
+            revision: _,
+            lifetime,
+            owner,
+            data: _,
+            stamp: _,
+        } = self;
+        Head {
+            persistence: lifetime.persistence(),
+            idle_millis: millis(lifetime.idle()),
+            absolute_millis: millis(lifetime.absolute()),
+            owner: owner.as_deref(),
+        }
     }
 
     /// Reads what [`encode`](Self::encode) wrote, in this version or an earlier one.

@@ -36,6 +36,17 @@ impl MemoryStore {
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder::default()
     }
+
+    /// Makes the stored record of this session unreadable, as the conformance kit asks. There is
+    /// nothing to do where there is none.
+    #[cfg(any(test, feature = "conformance"))]
+    #[doc(hidden)]
+    pub fn spoil(&self, id: SessionId) {
+        let _lock = self.sessions.lock(id);
+        if let Some(found) = self.sessions.get(id) {
+            self.sessions.admit(id, Some(&found), found.spoiled());
+        }
+    }
 }
 
 impl Default for MemoryStore {
@@ -67,7 +78,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn save(&self, record: &Record) -> Result<Saved> {
-        let bytes = record.encode()?;
+        record.encoded_size()?;
         let _gate = self.sessions.owners.gate(record.owner.as_ref());
         let _lock = self.sessions.lock(record.id);
         let now = self.sessions.now();
@@ -75,7 +86,7 @@ impl SessionStore for MemoryStore {
         let verdict = Held::save(found.as_ref().map(|entry| &entry.held), record, now);
         match verdict {
             Verdict::Store(held) => {
-                let entry = Entry::new(record, held, bytes);
+                let entry = Entry::new(record, held);
                 self.sessions.put(record.id, found.as_ref(), entry)?;
             }
             Verdict::End => self.sessions.remove(record.id),
@@ -98,7 +109,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn rotate(&self, old: SessionId, record: &Record, age: Age) -> Result<Saved> {
-        let bytes = record.encode()?;
+        record.encoded_size()?;
         let _gate = self.sessions.owners.gate(record.owner.as_ref());
         let _locks = self.sessions.lock_both(old, record.id);
         let now = self.sessions.now();
@@ -116,7 +127,7 @@ impl SessionStore for MemoryStore {
         }
         if let Verdict::Store(held) = verdict {
             self.sessions
-                .admit(record.id, to.as_ref(), Entry::new(record, held, bytes));
+                .admit(record.id, to.as_ref(), Entry::new(record, held));
         }
         Ok(verdict.answer(now))
     }

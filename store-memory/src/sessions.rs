@@ -1,4 +1,5 @@
 use std::{
+    hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -18,7 +19,7 @@ use crate::{entry::Entry, owners::Owners};
 /// taken in this order: an owner's gate, stripes from low to high, moka's own, an owner's index.
 pub(crate) struct Sessions {
     pub(crate) owners: Arc<Owners>,
-    cache: Cache<SessionId, Entry>,
+    cache: Cache<SessionId, Entry, BuildHasherDefault<IdHasher>>,
     stripes: Vec<Mutex<()>>,
     clock: Arc<StoreClock>,
     stored: Arc<AtomicUsize>,
@@ -49,7 +50,7 @@ impl Sessions {
         let cache = Cache::builder()
             .expire_after(ByDeadline(Arc::clone(&clock)))
             .eviction_listener(listener)
-            .build();
+            .build_with_hasher(BuildHasherDefault::default());
         Self {
             owners,
             cache,
@@ -149,6 +150,24 @@ impl Sessions {
 
 fn stripe(id: SessionId) -> usize {
     usize::from(id.as_bytes()[0])
+}
+
+/// Takes an id for its own hash, since it is one: who wants two that collide has to break SHA-256
+/// for it, and then has no more than a slow cache.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        self.0 ^= u64::from_le_bytes(bytes);
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Lets moka reclaim the dead. It judges nobody.

@@ -5,6 +5,7 @@ mod config;
 mod connections;
 mod error;
 mod expire;
+mod import;
 mod lane;
 mod load;
 mod owners;
@@ -182,6 +183,41 @@ impl PostgresStore {
         self.0.count_due().await
     }
 
+    /// Stores sessions that come from another framework's store, each at most once, ever; says
+    /// how many were stored.
+    ///
+    /// Unlike a [`save`](SessionStore::save) of a new record it never brings a session back: the
+    /// ids are kept in a table beside the sessions' own, whose name ends in `_imported`, and one
+    /// that is in there is left alone, whether its session lives, was rotated or has ended. So is
+    /// a session whose id is in use. The first import makes that table, for which the user needs
+    /// the right. Drop it when there is nothing left to import.
+    ///
+    /// The records are new ones, of revision 0. All of them are looked after in one statement, or
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if a record is; [`Error::Backend`] if one has another revision, or if
+    /// the user may not make the table; and those of a failing store.
+    pub async fn import(&self, records: &[Record]) -> Result<u64> {
+        let drafts = import::drafts(records)?;
+        // In a task of its own, as a migration.
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move { shared.import(&drafts).await })
+            .await
+            .unwrap_or_else(|panic| Err(Error::backend(panic)))
+    }
+
+    /// Counts how many of these ids were imported before, so that
+    /// [`import`](Self::import) would leave them alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of a failing store.
+    pub async fn count_imported(&self, ids: &[SessionId]) -> Result<u64> {
+        self.0.count_imported(ids).await
+    }
+
     /// Makes the stored record of this session unreadable, as the conformance kit asks.
     ///
     /// # Errors
@@ -190,6 +226,17 @@ impl PostgresStore {
     #[cfg(feature = "conformance")]
     pub async fn spoil(&self, id: SessionId) -> Result<()> {
         self.0.spoil(id).await
+    }
+
+    /// Makes the next sweep look at every record, as the conformance kit asks, and not only at
+    /// what died before the last full hour.
+    ///
+    /// # Errors
+    ///
+    /// Those of a failing store.
+    #[cfg(feature = "conformance")]
+    pub async fn make_due(&self) -> Result<()> {
+        self.0.make_due().await
     }
 
     /// The table that keeps the sessions.

@@ -35,7 +35,7 @@ pub(crate) fn sql(table: &TableName) -> String {
             from held h, moment m where h.id = $1
             limit 1
         ), decided as materialized (
-            select b.created_at, b.now, b.expires_at > b.now and $5::bigint > 0 as live,
+            select b.created_at, b.now, b.expires_at > b.now and $5::bigint <> 0 as live,
                 b.revision = $5 and not exists (select from held where id = $2) as free,
                 least(
                     b.since + $6::bigint * interval '1 millisecond',

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use cloakroom_store_api::{Persistence, Record, Result, Saved, SessionId};
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{
+    AssertSqlSafe, PgConnection, Postgres, Row, SqlSafeStr, postgres::PgArguments, query::Query,
+};
 
 use crate::{
     config::TableName,
@@ -43,6 +45,26 @@ impl Draft {
             payload: record.encode()?,
         })
     }
+}
+
+/// A statement with all but the revisions of these drafts as its first six parameters.
+pub(crate) fn about<'a>(
+    sql: impl SqlSafeStr,
+    drafts: &(impl Iterator<Item = &'a Draft> + Clone),
+) -> Query<'a, Postgres, PgArguments> {
+    fn each<'a, T>(
+        drafts: &(impl Iterator<Item = &'a Draft> + Clone),
+        column: impl Fn(&'a Draft) -> T,
+    ) -> Vec<T> {
+        drafts.clone().map(column).collect()
+    }
+    sqlx::query(sql)
+        .bind(each(drafts, |draft| Id(draft.id)))
+        .bind(each(drafts, |draft| draft.idle_ms))
+        .bind(each(drafts, |draft| draft.absolute_ms))
+        .bind(each(drafts, |draft| draft.persistence))
+        .bind(each(drafts, |draft| draft.owner.as_deref()))
+        .bind(each(drafts, |draft| &*draft.payload))
 }
 
 /// A new row is dated by when the statement began to wait for nobody; one over a dead leftover
@@ -108,17 +130,7 @@ impl Call for Create {
         connection: &mut PgConnection,
     ) -> Answers<Saved> {
         let drafts = || calls.iter().map(|Self(draft)| draft);
-        let rows = sqlx::query(AssertSqlSafe(sql.create.clone()))
-            .bind(drafts().map(|draft| Id(draft.id)).collect::<Vec<_>>())
-            .bind(drafts().map(|draft| draft.idle_ms).collect::<Vec<_>>())
-            .bind(drafts().map(|draft| draft.absolute_ms).collect::<Vec<_>>())
-            .bind(drafts().map(|draft| draft.persistence).collect::<Vec<_>>())
-            .bind(
-                drafts()
-                    .map(|draft| draft.owner.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(drafts().map(|draft| &*draft.payload).collect::<Vec<_>>())
+        let rows = about(AssertSqlSafe(sql.create.clone()), &drafts())
             .bind(lane::timeout(lock))
             .fetch_all(connection)
             .await?;
@@ -191,17 +203,7 @@ impl Call for Save {
         connection: &mut PgConnection,
     ) -> Answers<Saved> {
         let drafts = || calls.iter().map(|Self(draft)| draft);
-        let rows = sqlx::query(AssertSqlSafe(sql.save.clone()))
-            .bind(drafts().map(|draft| Id(draft.id)).collect::<Vec<_>>())
-            .bind(drafts().map(|draft| draft.idle_ms).collect::<Vec<_>>())
-            .bind(drafts().map(|draft| draft.absolute_ms).collect::<Vec<_>>())
-            .bind(drafts().map(|draft| draft.persistence).collect::<Vec<_>>())
-            .bind(
-                drafts()
-                    .map(|draft| draft.owner.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(drafts().map(|draft| &*draft.payload).collect::<Vec<_>>())
+        let rows = about(AssertSqlSafe(sql.save.clone()), &drafts())
             .bind(drafts().map(|draft| draft.revision).collect::<Vec<_>>())
             .bind(lane::timeout(lock))
             .fetch_all(connection)

@@ -7,15 +7,16 @@ use crate::config::TableName;
 /// The version of the tables that [`migration`] makes.
 const VERSION: i32 = 1;
 
+/// Held by whoever makes tables or drops them, one key for all tables: `create … if not exists` of
+/// two sessions at once fails with a unique violation in PostgreSQL's own catalogue.
+pub(crate) const LOCK: &str = "x'636c6f616b726f6f'::bigint";
+
 /// SQL that makes the tables where they are missing, and changes nothing where they are.
 ///
 /// The table leaves room on its pages, and the sweep's index is on hours: so a touch changes no
 /// index. 67,000 touches of 100,000 sessions of 600 bytes wrote 7 MB of WAL (99 in 100 of them
 /// on their page); with pages filled to 85 in 100 it was 17 MB, and with an index on `expires_at`
 /// 28 MB (none on its page).
-///
-/// The lock has one key for all tables: `create … if not exists` of two sessions at once fails
-/// with a unique violation in PostgreSQL's own catalogue.
 pub(crate) fn migration(table: &TableName) -> String {
     let version = table.sibling("_version");
     let owner_index = table.unqualified("_owner");
@@ -24,7 +25,7 @@ pub(crate) fn migration(table: &TableName) -> String {
         "\
 begin;
 set local client_min_messages = warning;
-select pg_advisory_xact_lock(x'636c6f616b726f6f'::bigint);
+select pg_advisory_xact_lock({LOCK});
 -- Deadlines are in timestamptz, timeouts in milliseconds. sweep_hour is the first full hour after
 -- expires_at, counted from 1970: an index on it stays as it is when a session is touched.
 create table if not exists {table} (
@@ -81,16 +82,20 @@ pub(crate) async fn is_current(
     Ok(newest.try_get::<i32, _>(0)? >= VERSION)
 }
 
-/// Drops what [`migration`] makes.
+/// Drops what [`migration`] makes, and what an import has.
+///
+/// It waits for a migration that is under way, even one whose process has died: what that would
+/// make afterwards nobody would drop.
 pub(crate) async fn drop_tables(
     connection: &mut PgConnection,
     table: &TableName,
 ) -> sqlx::Result<()> {
-    let version = table.sibling("_version");
+    let [version, imported] = ["_version", "_imported"].map(|suffix| table.sibling(suffix));
     let sql = format!(
         "begin;
         set local client_min_messages = warning;
-        drop table if exists {table}, {version};
+        select pg_advisory_xact_lock({LOCK});
+        drop table if exists {table}, {version}, {imported};
         commit"
     );
     raw_sql(AssertSqlSafe(sql)).execute(connection).await?;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use cloakroom_store_api::Result;
+use cloakroom_store_api::{Result, SessionId};
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
@@ -8,11 +8,12 @@ use crate::{
     connections::{Connections, Source},
     error,
     expire::Expire,
+    import,
     lane::Lane,
     load::Load,
     owners::{ExpireOwner, List},
     rotate::Rotate,
-    save::{Create, Save},
+    save::{Create, Draft, Save},
     schema,
     sql::Statements,
     sweep::{self, Count, Ping, Sweep},
@@ -105,6 +106,27 @@ impl Shared {
         self.in_time(self.deadline, counting).await
     }
 
+    pub(crate) async fn import(&self, drafts: &[Draft]) -> Result<u64> {
+        let importing = async {
+            let mut connection = self.connections.take().await?;
+            // On an error the connection may be inside a transaction, and is closed.
+            let imported = import::import(&mut connection, &self.table, drafts).await?;
+            connection.put_back(&Ok(()));
+            Ok(imported)
+        };
+        self.in_time(self.deadline, importing).await
+    }
+
+    pub(crate) async fn count_imported(&self, ids: &[SessionId]) -> Result<u64> {
+        let counting = async {
+            let mut connection = self.connections.take().await?;
+            let answer = import::count_imported(&mut connection, &self.table, ids).await;
+            connection.put_back(&answer);
+            answer
+        };
+        self.in_time(self.deadline, counting).await
+    }
+
     pub(crate) async fn drop_tables(&self) -> Result<()> {
         let dropping = async {
             let mut connection = self.connections.take().await?;
@@ -125,12 +147,21 @@ impl Shared {
     }
 
     #[cfg(feature = "conformance")]
-    pub(crate) async fn spoil(&self, id: cloakroom_store_api::SessionId) -> Result<()> {
+    pub(crate) async fn spoil(&self, id: SessionId) -> Result<()> {
         let spoiling = async {
             let mut connection = self.connections.open().await?;
             crate::spoil::spoil(&mut connection, &self.table, id).await
         };
         self.in_time(self.deadline, spoiling).await
+    }
+
+    #[cfg(feature = "conformance")]
+    pub(crate) async fn make_due(&self) -> Result<()> {
+        let making = async {
+            let mut connection = self.connections.open().await?;
+            crate::spoil::make_due(&mut connection, &self.table).await
+        };
+        self.in_time(self.deadline, making).await
     }
 
     async fn in_time<T>(

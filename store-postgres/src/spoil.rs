@@ -18,3 +18,10 @@ pub(crate) async fn spoil(
         .await?;
     Ok(())
 }
+
+/// Makes every record one that a sweep has to look at.
+pub(crate) async fn make_due(connection: &mut PgConnection, table: &TableName) -> sqlx::Result<()> {
+    let sql = format!("update {table} set sweep_hour = 0");
+    sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
+}

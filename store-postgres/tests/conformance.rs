@@ -24,4 +24,8 @@ impl Subject for Fresh {
     async fn spoil(&self, store: &PostgresStore, id: SessionId) {
         support::spoil(store, id).await;
     }
+
+    async fn due(&self, store: &PostgresStore) {
+        support::run(&format!("update {} set sweep_hour = 0", store.table())).await;
+    }
 }

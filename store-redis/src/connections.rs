@@ -5,6 +5,7 @@ mod source;
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
@@ -83,7 +84,7 @@ impl Connections {
         let mut is_second = false;
         loop {
             let (number, connection) = self.connection(slot, until).await?;
-            let sent = connection.send(server, command);
+            let sent = pin!(connection.send(server, command));
             let answer = self.answered(slot, number, until, sent).await;
             match answer.and_then(Value::extract_error) {
                 Err(error) if self.is_lost(&error) => {
@@ -106,7 +107,8 @@ impl Connections {
         if let Some(held) = slot.held() {
             return Ok(held);
         }
-        let connecting = slot.connection(&self.source, self.deadline);
+        // Boxed, as all that is rare: each call allocates what it may hold.
+        let connecting = Box::pin(slot.connection(&self.source, self.deadline));
         let connected = timeout_at(until, connecting).await;
         connected.unwrap_or_else(|_| Err(error::late(self.deadline)))
     }
@@ -152,7 +154,7 @@ impl Connections {
 impl Connection {
     async fn send(mut self, server: &Server, command: &Cmd) -> RedisResult<Value> {
         match (&mut self, server) {
-            (Self::Server(connection), _) => connection.req_packed_command(command).await,
+            (Self::Server(connection), _) => connection.send_packed_command(command).await,
             (Self::Cluster(connection), Server::Only) => {
                 connection.req_packed_command(command).await
             }
@@ -162,7 +164,7 @@ impl Connection {
                     port: *port,
                 };
                 let routing = RoutingInfo::SingleNode(node);
-                connection.route_command(command.clone(), routing).await
+                Box::pin(connection.route_command(command.clone(), routing)).await
             }
         }
     }

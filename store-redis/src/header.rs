@@ -26,6 +26,9 @@ pub(crate) const REVISION: usize = 2;
 /// Where the instants begin: what is before them a writer knows, and what comes after them.
 pub(crate) const INSTANTS: usize = 18;
 
+/// The state of what is no record any more: a note that it has moved away.
+pub(crate) const MOVED: u8 = 3;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Live = 1,
@@ -83,7 +86,7 @@ impl Header {
         let state = match value.first() {
             Some(1) => State::Live,
             Some(2) => State::Pending,
-            Some(3) => return Ok(None),
+            Some(&MOVED) => return Ok(None),
             Some(other) => return Err(format!("unknown state {other}").into()),
             None => return Err("an empty value".into()),
         };

@@ -133,7 +133,9 @@ impl Link {
             match clock.now() {
                 Reading::Known(now) => return Ok(now),
                 Reading::Due(measurement) => {
-                    let (seconds, micros): (i64, i64) = self.query(&redis::cmd("TIME")).await?;
+                    let time = redis::cmd("TIME");
+                    let time = Box::pin(self.query(&time));
+                    let (seconds, micros): (i64, i64) = time.await?;
                     measurement.done(Timestamp::from_millis(seconds * 1000 + micros / 1000));
                 }
             }
@@ -201,5 +203,31 @@ pub(crate) fn stamp(created_at: Timestamp, expires_at: Timestamp, now: Timestamp
         created_at: created_at.into(),
         expires_at: expires_at.into(),
         remaining: expires_at.since(now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Client;
+
+    use super::*;
+    use crate::{connections::Source, load::load};
+
+    /// Each call allocates what it holds. It is within what allocators hand out quickly, and what
+    /// is rare, such as connecting, does not count.
+    #[tokio::test]
+    async fn a_load_holds_little() {
+        let source = Source::server(Client::open("redis://127.0.0.1").unwrap());
+        let shared = Shared {
+            prefix: Prefix::default(),
+            deadline: Duration::from_secs(1),
+            connections: Connections::new(source, 1, Duration::from_secs(1)),
+            clock: ServerClock::new(),
+            warnings: Warnings::default(),
+        };
+        let link = Link::new(&Arc::new(shared));
+        let bytes = size_of_val(&load(&link, SessionId::from_bytes([1; 16])));
+        println!("bytes={bytes}");
+        assert!(bytes <= 2_560);
     }
 }

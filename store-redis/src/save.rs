@@ -7,7 +7,7 @@ use crate::{
     header::{self, Header, State},
     link::{Link, Verdict, stamp},
     owners,
-    scripts::{SAVE, TOUCH},
+    scripts::{SAVE, TAKE, TOUCH},
 };
 
 /// A record on its way to the server.
@@ -114,7 +114,8 @@ pub(crate) async fn create(link: &Link, draft: Draft) -> Result<Saved> {
     }
 }
 
-/// Stores a value where there is none, for so many milliseconds; says whether it is there now.
+/// Stores a value where there is none, or no more than a note that a record has moved away, for
+/// so many milliseconds; says whether it is there now.
 pub(crate) async fn put(
     link: &Link,
     id: SessionId,
@@ -130,14 +131,20 @@ pub(crate) async fn put(
     }
     // Taken, or this very command was sent again after its answer was lost.
     let mut get = redis::cmd("GETRANGE");
-    get.arg(&key)
-        .arg(header::REVISION)
-        .arg(header::INSTANTS - 1);
-    match link.about(id, &get).await {
-        Ok(found) => Ok(found == Value::BulkString(mark.to_vec())),
-        Err(Error::Corrupt { .. }) => Ok(false),
-        Err(error) => Err(error),
+    get.arg(&key).arg(0).arg(header::INSTANTS - 1);
+    let found = match link.about(id, &get).await {
+        Ok(Value::BulkString(found)) => found,
+        Ok(_) | Err(Error::Corrupt { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if found.first() != Some(&header::MOVED) {
+        return Ok(found.get(header::REVISION..) == Some(mark));
     }
+    let left = left.to_string();
+    let taken = link
+        .run(&TAKE, id, &[&key], &[value, left.as_bytes()])
+        .await?;
+    Ok(taken.verdict == Verdict::Stored)
 }
 
 /// Replaces a live record, by a script.

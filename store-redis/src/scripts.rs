@@ -30,6 +30,7 @@ scripts! {
     PROBE = "scripts/held.lua" "scripts/probe.lua";
     LEAVE = "scripts/held.lua" "scripts/leave.lua";
     SETTLE = "scripts/held.lua" "scripts/settle.lua";
+    TAKE = "scripts/held.lua" "scripts/take.lua";
     EXPIRE = "scripts/held.lua" "scripts/expire.lua";
     INDEX = "scripts/held.lua" "scripts/index.lua";
 }

@@ -4,10 +4,10 @@ use cloakroom_store_api::{Age, Error, Held, Result, Saved, SessionId, Stamp, Tim
 use sled::IVec;
 
 use crate::{
+    changes::{Changes, Place},
     error::sorted,
     row::{self, Draft, Expiry, Row},
     shared::Shared,
-    trees::Changes,
 };
 
 /// The calls that the writer answers together: what they saw and what they change.
@@ -21,7 +21,6 @@ pub(crate) struct Batch<'a> {
     /// What this batch has read or changed, as it leaves it.
     seen: HashMap<SessionId, Option<Entry>>,
     pub(crate) changes: Changes,
-    pub(crate) is_changed: bool,
     must_last: bool,
     /// The latest deadline that a call has seen passed.
     death_seen: Timestamp,
@@ -56,7 +55,6 @@ impl<'a> Batch<'a> {
             now: shared.clock.now(),
             seen: HashMap::new(),
             changes: Changes::default(),
-            is_changed: false,
             must_last: false,
             death_seen: Timestamp::from_millis(i64::MIN),
             size: 0,
@@ -127,9 +125,8 @@ impl<'a> Batch<'a> {
         // A death that is not on disk, by a clock that is, could come undone: killed and
         // started again with its clock set back, the process would show the session alive.
         let must_last = self.must_last || self.death_seen > shared.kept();
-        self.is_changed |= must_last;
         let now = shared.clock.now();
-        self.apply_at(now)?;
+        self.apply()?;
         shared.check()?;
         if must_last {
             shared.keep(now)?;
@@ -139,15 +136,8 @@ impl<'a> Batch<'a> {
 
     /// Stores what there is, so that the indexes show it.
     pub(crate) fn apply(&mut self) -> sled::Result<()> {
-        self.apply_at(self.now)
-    }
-
-    fn apply_at(&mut self, now: Timestamp) -> sled::Result<()> {
-        if !std::mem::take(&mut self.is_changed) {
-            return Ok(());
-        }
         let changes = std::mem::take(&mut self.changes);
-        self.shared.noted(self.shared.trees.apply(&changes, now))
+        self.shared.noted(changes.apply(&self.shared.trees))
     }
 
     /// Does what was decided about the record that `id` has.
@@ -155,6 +145,8 @@ impl<'a> Batch<'a> {
         match verdict {
             Verdict::Store(held) => {
                 if id != draft.record.id {
+                    // Never both, never neither.
+                    self.changes.must_be_whole();
                     self.remove(id)?;
                 }
                 self.store(draft, held)?;
@@ -169,47 +161,51 @@ impl<'a> Batch<'a> {
         let id = draft.record.id;
         let owner = IVec::from(draft.owner());
         let before = self.entry(id)?;
-        if let Some(entry) = &before {
-            self.unindex(id, entry, &owner);
+        let is_owned = before.as_ref().is_some_and(|entry| entry.is_of(&owner));
+        let is_filed = is_owned
+            && before.as_ref().is_some_and(|entry| match entry {
+                Entry::Session { held: before, .. } => before.expires_at <= held.expires_at,
+                Entry::Unreadable => false,
+            });
+        if !is_filed {
+            self.file(id, &held, &owner);
         }
-        if !owner.is_empty() && !before.is_some_and(|entry| entry.is_of(&owner)) {
-            self.changes.owners.insert(row::owner_key(&owner, id), &[]);
+        if !owner.is_empty() && !is_owned {
+            let key = row::owner_key(&owner, id);
+            self.changes.insert(Place::Owners, key, &[]);
         }
-        self.changes.expiry.insert(
-            Expiry::key(held.expires_at, id),
-            Expiry::value(held.lifetime, &owner),
-        );
         self.size += draft.len();
-        self.changes.records.insert(id.as_bytes(), draft.row(&held));
+        self.changes
+            .insert(Place::Records, id.as_bytes(), draft.row(&held));
+        if let Some(entry) = before {
+            self.tidy(id, &entry, &owner);
+        }
         let entry = Entry::Session {
             held,
             owner,
             is_touched: false,
         };
         self.seen.insert(id, Some(entry));
-        self.is_changed = true;
         self.must_last = true;
         Ok(())
     }
 
+    /// Has sweep see to a session at its deadline.
+    pub(crate) fn file(&mut self, id: SessionId, held: &Held, owner: &IVec) {
+        let key = Expiry::key(held.expires_at, id);
+        self.changes.insert(Place::Expiry, key, owner);
+    }
+
     fn move_deadline(&mut self, id: SessionId, moved: Held) -> Result<()> {
-        if let Some(Entry::Session { held, owner, .. }) = self.entry(id)? {
-            let Changes {
-                expiry, deadlines, ..
-            } = &mut self.changes;
-            expiry.remove(Expiry::key(held.expires_at, id));
-            expiry.insert(
-                Expiry::key(moved.expires_at, id),
-                Expiry::value(moved.lifetime, &owner),
-            );
-            deadlines.insert(id.as_bytes(), row::deadline(&moved));
+        if let Some(Entry::Session { owner, .. }) = self.entry(id)? {
+            let (key, value) = (id.as_bytes(), row::deadline(&moved));
+            self.changes.insert(Place::Deadlines, key, value);
             let entry = Entry::Session {
                 held: moved,
                 owner,
                 is_touched: true,
             };
             self.seen.insert(id, Some(entry));
-            self.is_changed = true;
         }
         Ok(())
     }
@@ -218,41 +214,42 @@ impl<'a> Batch<'a> {
         let Some(entry) = self.entry(id)? else {
             return Ok(());
         };
-        self.unindex(id, &entry, &[]);
-        self.changes.records.remove(id.as_bytes());
+        self.changes.remove(Place::Records, id.as_bytes());
+        self.tidy(id, &entry, &[]);
+        if let Entry::Session { held, .. } = entry {
+            // Where it stands in the expiry tree is certain only to who comes from there.
+            let first = held.lifetime.expires_at(held.created_at, held.created_at);
+            self.changes.remove(Place::Expiry, Expiry::key(first, id));
+            if held.expires_at != first {
+                let last = Expiry::key(held.expires_at, id);
+                self.changes.remove(Place::Expiry, last);
+            }
+        }
         self.seen.insert(id, None);
-        self.is_changed = true;
         self.must_last = true;
         Ok(())
     }
 
-    /// Takes away what stands beside a row, but for the entry of the owner that it keeps.
-    ///
-    /// What need not change is left alone: sled looks it up twice to find that out.
-    fn unindex(&mut self, id: SessionId, entry: &Entry, keeps: &[u8]) {
-        let Changes {
-            records: _,
-            deadlines,
-            expiry,
-            owners,
-        } = &mut self.changes;
-        let Entry::Session {
-            held,
-            owner,
-            is_touched,
-        } = entry
-        else {
-            // Its index entries cannot be known. Sweep takes them away in their time.
-            deadlines.remove(id.as_bytes());
-            return;
+    /// Takes away what stands beside a row that is gone, but for the entry of the owner that it
+    /// keeps. What an unreadable row had beside it cannot be known; sweep finds it in its time.
+    fn tidy(&mut self, id: SessionId, entry: &Entry, keeps: &[u8]) {
+        let (is_touched, owner) = match entry {
+            Entry::Session {
+                is_touched, owner, ..
+            } => (*is_touched, &owner[..]),
+            Entry::Unreadable => (true, &[][..]),
         };
-        expiry.remove(Expiry::key(held.expires_at, id));
-        if *is_touched {
-            deadlines.remove(id.as_bytes());
+        if is_touched {
+            self.changes.remove(Place::Deadlines, id.as_bytes());
         }
         if !owner.is_empty() && owner != keeps {
-            owners.remove(row::owner_key(owner, id));
+            self.disown(owner, id);
         }
+    }
+
+    pub(crate) fn disown(&mut self, owner: &[u8], id: SessionId) {
+        let key = row::owner_key(owner, id);
+        self.changes.remove(Place::Owners, key);
     }
 
     /// What the id has, dead or alive.

@@ -53,7 +53,7 @@ pub(crate) fn sorted(error: sled::Error) -> Error {
 
 /// Sorts what went wrong with opening a folder.
 pub(crate) fn unopened(path: &Path, cause: BoxError) -> Error {
-    if is_locked(path) {
+    if was_locked(&cause) || is_locked(path) {
         return Error::unavailable(Failure::InUse(path.to_owned()));
     }
     Error::backend(Failure::Open {
@@ -62,11 +62,32 @@ pub(crate) fn unopened(path: &Path, cause: BoxError) -> Error {
     })
 }
 
-/// sled says only in words that it did not get its lock, and not why.
+/// Whether sled met the lock of another, which may have gone since. It says so only in words, and
+/// on some systems not in these.
+fn was_locked(cause: &BoxError) -> bool {
+    cause.to_string().contains("kind: WouldBlock")
+}
+
 fn is_locked(path: &Path) -> bool {
     File::options()
         .read(true)
         .write(true)
         .open(path.join("db"))
         .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_was_in_use_although_its_lock_is_gone_by_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = sled::open(folder.path()).unwrap();
+        let cause = sled::open(folder.path()).unwrap_err();
+        drop(held);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let error = unopened(elsewhere.path(), cause.into());
+        assert!(matches!(error, Error::Unavailable(_)), "{error}");
+    }
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
+mod changes;
 mod config;
 mod error;
 mod owners;
@@ -187,7 +188,10 @@ impl SessionStore for SledStore {
     }
 
     async fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
-        self.ask(move |batch| batch.touch(id, revision)).await
+        match self.0.shared.touch(id, revision)? {
+            Some(stamp) => Ok(Some(stamp)),
+            None => self.ask(move |batch| batch.touch(id, revision)).await,
+        }
     }
 
     async fn rotate(&self, old: SessionId, record: &Record, age: Age) -> Result<Saved> {

@@ -27,7 +27,9 @@ impl Batch<'_> {
 
     pub(crate) fn expire_owner(&mut self, owner: &Owner, except: Option<SessionId>) -> Result<u64> {
         let mut ended = 0;
-        for id in self.ids_of(owner)? {
+        let ids = self.ids_of(owner)?;
+        self.changes.must_be_whole();
+        for id in ids {
             if Some(id) == except {
                 continue;
             }
@@ -48,11 +50,6 @@ impl Batch<'_> {
             }
         }
         Ok(ended)
-    }
-
-    pub(crate) fn disown(&mut self, owner: &[u8], id: SessionId) {
-        self.changes.owners.remove(row::owner_key(owner, id));
-        self.is_changed = true;
     }
 
     /// The ids in an owner's index. Some may be another's by now, or of nobody.

@@ -1,10 +1,6 @@
-use cloakroom_store_api::{Error, Persistence, Record, Result, SessionId, Stats};
+use cloakroom_store_api::{Error, Record, Result, SessionId, Stats};
 
-use crate::{
-    error::{Failure, sorted},
-    row::Expiry,
-    shared::Shared,
-};
+use crate::{error::Failure, shared::Shared};
 
 /// What a load finds without asking the writer.
 #[derive(Debug)]
@@ -43,28 +39,17 @@ impl Shared {
         }
     }
 
-    /// Counts what is stored while it may change.
+    /// Counts what is stored while it may change. Unreadable rows are left out.
     pub(crate) fn stats(&self) -> Result<Stats> {
         if let Some(broken) = self.broken() {
             return Err(broken);
         }
         let now = self.clock.now();
         let mut stats = Stats::default();
-        for entry in self.trees.expiry.iter() {
-            let (key, value) = entry.map_err(sorted)?;
-            let Some(Expiry {
-                at, persistence, ..
-            }) = Expiry::read(&key, &value)
-            else {
-                continue;
-            };
-            // The first is the earliest.
-            stats.oldest_expiry.get_or_insert_with(|| at.into());
-            *match persistence {
-                _ if at <= now => &mut stats.expired,
-                Persistence::Browser => &mut stats.browser,
-                Persistence::Persistent => &mut stats.persistent,
-            } += 1;
+        for row in self.trees.rows() {
+            if let Some(row) = row? {
+                stats.count(&row.held, now);
+            }
             if self.is_closing() {
                 return Err(Error::unavailable(Failure::Ended));
             }

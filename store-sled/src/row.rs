@@ -144,36 +144,25 @@ fn touched(deadline: &[u8], revision: u64) -> Option<Timestamp> {
     (deadline.len() == 16 && number(deadline) == revision).then(|| instant(number(&deadline[8..])))
 }
 
-/// An entry of the expiry tree: its key is the deadline, then the id. Its value is what is
-/// needed to count the session, and to clean up after it if its row cannot be read.
+/// An entry of the expiry tree: its key is an instant, then the id. Its value is the owner, to
+/// clean up after the session if its row cannot be read.
 #[derive(Debug)]
 pub(crate) struct Expiry {
-    pub(crate) at: Timestamp,
     pub(crate) id: SessionId,
-    pub(crate) persistence: Persistence,
     pub(crate) owner: IVec,
 }
 
 impl Expiry {
     pub(crate) fn read(key: &[u8], value: &IVec) -> Option<Self> {
-        let (at, id) = key.split_first_chunk::<8>()?;
+        let (_, id) = key.split_first_chunk::<8>()?;
         Some(Self {
-            at: instant(u64::from_be_bytes(*at) ^ SIGN),
             id: SessionId::from_bytes(id.try_into().ok()?),
-            persistence: match value.first()? {
-                0 => Persistence::Browser,
-                _ => Persistence::Persistent,
-            },
-            owner: value.subslice(1, value.len() - 1),
+            owner: value.clone(),
         })
     }
 
     pub(crate) fn key(at: Timestamp, id: SessionId) -> Vec<u8> {
         [&Self::from(at)[..], id.as_bytes()].concat()
-    }
-
-    pub(crate) fn value(lifetime: Lifetime, owner: &[u8]) -> Vec<u8> {
-        [&[persistence_byte(lifetime)], owner].concat()
     }
 
     /// Where the entries of this instant begin.

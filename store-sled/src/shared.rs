@@ -2,17 +2,17 @@ use std::{
     io,
     ops::ControlFlow,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     thread::{self, JoinHandle},
 };
 
-use cloakroom_store_api::{Error, Result, StoreClock, Timestamp};
+use cloakroom_store_api::{Error, Result, SessionId, Stamp, StoreClock, Timestamp};
 
 use crate::{
     config::{Durability, SledStoreBuilder},
-    error::Failure,
+    error::{Failure, sorted},
     trees::Trees,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     is_warm: AtomicBool,
     fits_cache: AtomicBool,
     is_closing: AtomicBool,
+    /// Held by who changes the trees.
+    turn: Mutex<()>,
 }
 
 impl Shared {
@@ -55,6 +57,7 @@ impl Shared {
             is_warm: AtomicBool::new(false),
             fits_cache: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
+            turn: Mutex::new(()),
         };
         shared.measure();
         Ok(shared)
@@ -68,8 +71,41 @@ impl Shared {
         Timestamp::from_millis(self.kept.load(Ordering::Acquire))
     }
 
-    /// Makes durable what is applied, this answer of the clock included.
+    /// Waits until it may change the trees.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves a deadline without asking the writer, if it is idle and nothing waits for the disk;
+    /// `None` if the writer has to be asked.
+    ///
+    /// A touch need not last, and changes one key. What the clock shows here is no earlier than
+    /// what it showed the writer, who has its turns before and after.
+    pub(crate) fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
+        if !self.reads_need_no_disk() {
+            return Ok(None);
+        }
+        let Ok(_turn) = self.turn.try_lock() else {
+            return Ok(None);
+        };
+        if self.broken().is_some() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let row = self.trees.row(id)?;
+        let moved = row.as_ref().and_then(|row| row.held.touch(revision, now));
+        if let (Some(row), Some(moved)) = (row, moved) {
+            if moved.expires_at > row.held.expires_at {
+                self.noted(self.trees.touch(id, &moved)).map_err(sorted)?;
+            }
+            return Ok(Some(moved.stamp(now)));
+        }
+        Ok(None)
+    }
+
+    /// Makes durable what is applied, and this answer of the clock.
     pub(crate) fn keep(&self, now: Timestamp) -> sled::Result<()> {
+        self.noted(self.trees.set_clock(now))?;
         if self.durability == Durability::Always {
             self.noted(self.trees.flush())?;
         }
@@ -81,7 +117,7 @@ impl Shared {
     pub(crate) fn close(&self) -> sled::Result<()> {
         let now = self.clock.now();
         self.check()?;
-        self.noted(self.trees.apply(&Default::default(), now))?;
+        self.noted(self.trees.set_clock(now))?;
         self.noted(self.trees.flush())
     }
 
@@ -132,7 +168,7 @@ impl Shared {
 
     /// Flips a bit in what a record's checksum protects.
     #[cfg(any(test, feature = "conformance"))]
-    pub(crate) fn spoil(&self, id: cloakroom_store_api::SessionId) -> sled::Result<()> {
+    pub(crate) fn spoil(&self, id: SessionId) -> sled::Result<()> {
         let records = &self.trees.records;
         let Some(mut row) = records.get(id.as_bytes())? else {
             return Ok(());

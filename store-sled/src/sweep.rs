@@ -5,6 +5,7 @@ use sled::IVec;
 
 use crate::{
     batch::{Batch, Entry},
+    changes::Place,
     error::sorted,
     row::Expiry,
 };
@@ -31,27 +32,35 @@ impl Batch<'_> {
         Ok(Swept { removed, more })
     }
 
-    /// Removes what an entry of the expiry tree stands for; says whether it was a record.
+    /// Removes the record that an entry of the expiry tree stands for, if it is dead, and else
+    /// files it where it will be; says whether it removed one.
     fn bury(&mut self, key: &IVec, value: &IVec) -> Result<bool> {
-        self.is_changed = true;
-        self.changes.expiry.remove(key);
-        let Some(Expiry { at, id, owner, .. }) = Expiry::read(key, value) else {
-            return Ok(false);
-        };
-        match self.entry(id)? {
-            Some(Entry::Session { held, .. }) if held.expires_at == at => {
+        let found = Expiry::read(key, value);
+        let was_record = found.map_or(Ok(false), |found| self.settle(&found))?;
+        // Last, so that a crash leaves the entry or its successor.
+        self.changes.remove(Place::Expiry, key);
+        Ok(was_record)
+    }
+
+    fn settle(&mut self, found: &Expiry) -> Result<bool> {
+        let (id, owner) = (found.id, &found.owner);
+        let entry = self.entry(id)?;
+        let is_owner = entry.as_ref().is_some_and(|entry| entry.is_of(owner));
+        if !is_owner && !owner.is_empty() {
+            self.disown(owner, id);
+        }
+        match entry {
+            Some(Entry::Session { held, owner, .. }) if held.is_live(self.now) => {
+                self.file(id, &held, &owner);
+                Ok(false)
+            }
+            Some(_) => {
                 self.remove(id)?;
                 Ok(true)
             }
-            Some(Entry::Unreadable) => {
-                self.remove(id)?;
-                self.disown(&owner, id);
-                Ok(true)
-            }
-            // Left behind by an unreadable row; the id may be in use again.
-            Some(Entry::Session { owner: whose, .. }) if whose == owner => Ok(false),
-            Some(Entry::Session { .. }) | None => {
-                self.disown(&owner, id);
+            None => {
+                // A crash may have left it when it took the row.
+                self.changes.remove(Place::Deadlines, id.as_bytes());
                 Ok(false)
             }
         }

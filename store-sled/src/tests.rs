@@ -18,6 +18,8 @@ use crate::{Durability, SledStore};
 
 mod clock;
 mod conformance;
+mod crash;
+mod filing;
 mod opening;
 mod unreadable;
 mod writer;

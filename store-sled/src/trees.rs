@@ -7,11 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloakroom_store_api::{BoxError, Error, Result, SessionId, Timestamp};
-use sled::{
-    Db, Transactional, Tree,
-    transaction::{ConflictableTransactionError, TransactionError},
-};
+use cloakroom_store_api::{BoxError, Error, Held, Result, SessionId, Timestamp};
+use sled::{Db, Tree};
 
 use crate::{
     config::{Durability, SledStoreBuilder},
@@ -26,23 +23,16 @@ pub(crate) struct Trees {
     /// Id to row.
     pub(crate) records: Tree,
     /// Id to revision and deadline, where touches moved it since the row was written: so a
-    /// touch never rewrites the data.
+    /// touch never rewrites the data. What is of another revision than the row is left over.
     pub(crate) deadlines: Tree,
-    /// Deadline and id to what an [`Expiry`](crate::row::Expiry) says.
+    /// When to see whether a session has died, and its id, to its owner. Each session has an
+    /// entry at its deadline or before it: what moves the deadline later leaves the entry alone,
+    /// and sweep files it anew. There may be more, also of sessions that have ended.
     pub(crate) expiry: Tree,
     /// Owner and id to nothing.
     pub(crate) owners: Tree,
     /// Format and clock.
     pub(crate) meta: Tree,
-}
-
-/// What one transaction changes.
-#[derive(Debug, Default)]
-pub(crate) struct Changes {
-    pub(crate) records: sled::Batch,
-    pub(crate) deadlines: sled::Batch,
-    pub(crate) expiry: sled::Batch,
-    pub(crate) owners: sled::Batch,
 }
 
 const META: &str = "meta";
@@ -119,10 +109,9 @@ impl Trees {
 
     /// The row of an id, with its deadline.
     ///
-    /// The deadline is read first. A save takes it away in the same transaction in which it
-    /// writes the row: read after the row, it could be missing for a row that it belonged to,
-    /// which would look dead before its time. Read before, it may be of an earlier revision
-    /// than the row, and is ignored then.
+    /// The deadline is read first. A save takes it away once it has written the row: read after
+    /// the row, it could be missing for a row that it belonged to, which would look dead before
+    /// its time. Read before, it may be of an earlier revision than the row, and is ignored then.
     pub(crate) fn row(&self, id: SessionId) -> Result<Option<Row>> {
         let deadline = self.deadlines.get(id.as_bytes()).map_err(sorted)?;
         self.records
@@ -133,31 +122,30 @@ impl Trees {
             .map_err(|cause| corrupt(id, cause))
     }
 
-    /// What the clock showed when the last transaction was applied.
+    /// Moves a deadline.
+    pub(crate) fn touch(&self, id: SessionId, moved: &Held) -> sled::Result<()> {
+        let deadline = row::deadline(moved);
+        self.deadlines.insert(id.as_bytes(), deadline).map(drop)
+    }
+
+    /// All rows with their deadlines, `None` for those that cannot be read.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Option<Row>>> {
+        self.records.iter().map(|found| {
+            let (id, bytes) = found.map_err(sorted)?;
+            let deadline = self.deadlines.get(id).map_err(sorted)?;
+            Ok(Row::read(bytes, deadline.as_ref()).ok())
+        })
+    }
+
+    /// What the clock showed when it was last written down.
     pub(crate) fn clock(&self) -> Result<Option<Timestamp>> {
         let found = self.meta.get(CLOCK).map_err(sorted)?;
         Ok(found.and_then(|value| row::clock_answer(&value)))
     }
 
-    /// Applies all of it or nothing.
-    pub(crate) fn apply(&self, changes: &Changes, now: Timestamp) -> sled::Result<()> {
-        let trees = (
-            &self.records,
-            &self.deadlines,
-            &self.expiry,
-            &self.owners,
-            &self.meta,
-        );
-        trees
-            .transaction(|(records, deadlines, expiry, owners, meta)| {
-                records.apply_batch(&changes.records)?;
-                deadlines.apply_batch(&changes.deadlines)?;
-                expiry.apply_batch(&changes.expiry)?;
-                owners.apply_batch(&changes.owners)?;
-                meta.insert(CLOCK, row::clock_value(now))?;
-                Ok::<(), ConflictableTransactionError<sled::Error>>(())
-            })
-            .map_err(|(TransactionError::Abort(error) | TransactionError::Storage(error))| error)
+    /// Writes down what the clock shows.
+    pub(crate) fn set_clock(&self, now: Timestamp) -> sled::Result<()> {
+        self.meta.insert(CLOCK, row::clock_value(now)).map(drop)
     }
 
     pub(crate) fn flush(&self) -> sled::Result<()> {

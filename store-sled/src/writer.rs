@@ -109,6 +109,7 @@ impl fmt::Debug for Writer {
 fn work(shared: &Shared, queue: &Receiver<Job>) {
     let mut measured = Instant::now();
     while let Ok(first) = queue.recv() {
+        let turn = shared.turn();
         let mut batch = Batch::new(shared);
         let mut answers = Vec::new();
         let waiting = iter::from_fn(|| next(queue));
@@ -120,6 +121,7 @@ fn work(shared: &Shared, queue: &Receiver<Job>) {
             }
         }
         let stored = batch.finish();
+        drop(turn);
         for answer in answers {
             answer(shared, &stored);
         }
@@ -131,6 +133,7 @@ fn work(shared: &Shared, queue: &Receiver<Job>) {
             measured = Instant::now();
         }
     }
+    let _turn = shared.turn();
     // Nobody is left to tell.
     let _ = shared.close();
 }

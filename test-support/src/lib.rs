@@ -1,6 +1,7 @@
-//! What the tests of several stores share. Everything here panics where it cannot go on.
+//! What the tests of several crates share. Everything here panics where it cannot go on.
 
 mod callers;
+mod login;
 mod polls;
 mod postgres;
 mod process;
@@ -8,6 +9,7 @@ mod proxy;
 
 pub use crate::{
     callers::Callers,
+    login::Login,
     polls::{dropped_after, dropped_after_every_poll},
     postgres::Postgres,
     process::Process,

@@ -1,8 +1,11 @@
 //! The sweeper, on a clock that leaps from one rest to the next.
 
-use std::{future::pending, time::Duration};
+use std::{collections::BTreeMap, future::pending, time::Duration};
 
-use cloakroom::Sweeper;
+use cloakroom::{
+    Persistence, Sweeper,
+    store::{Lifetime, Record, Saved, SessionStore, SessionToken},
+};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::{
     sync::oneshot,
@@ -49,6 +52,51 @@ async fn batches_go_on_until_nothing_is_left() {
     assert_eq!(store.calls(), ["sweep"; 4]);
     let removed = metric(&metrics, "cloakroom_sweep_removed_total");
     assert_eq!(removed, Some(DebugValue::Counter(8)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn asked_to_it_counts_the_sessions_after_each_sweep() {
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let store = Spy::new();
+    let kinds = [
+        Persistence::Browser,
+        Persistence::Persistent,
+        Persistence::Persistent,
+    ];
+    for kind in kinds {
+        let lifetime = Lifetime::new(kind, INTERVAL, INTERVAL);
+        let record = Record::new(SessionToken::generate().unwrap().id(), lifetime);
+        let saved = store.inner.save(&record).await.unwrap();
+        assert!(matches!(saved, Saved::Stored(_)));
+    }
+    store.swept(&[3]);
+    tokio::spawn(sweeper(&store).count_sessions().run_until(pending()));
+    sleep(Duration::from_secs(61)).await;
+    assert_eq!(store.calls(), ["sweep", "sweep", "stats"]);
+
+    let counted = metrics.snapshot().into_vec().into_iter();
+    let gauges: BTreeMap<_, _> = counted
+        .filter_map(|(key, _, _, value)| match value {
+            DebugValue::Gauge(value) if key.key().name().starts_with("cloakroom_sessions_") => {
+                let kind = key.key().labels().next();
+                let kind = kind.map(|label| label.value().to_owned());
+                Some(((key.key().name().to_owned(), kind), value.into_inner()))
+            }
+            _ => None,
+        })
+        .collect();
+    let live = |kind: &str| {
+        let name = "cloakroom_sessions_live".to_owned();
+        gauges.get(&(name, Some(kind.to_owned()))).copied()
+    };
+    assert_eq!(
+        (live("browser"), live("persistent")),
+        (Some(1.0), Some(2.0))
+    );
+    let expired = ("cloakroom_sessions_expired".to_owned(), None);
+    assert_eq!(gauges.get(&expired), Some(&0.0));
 }
 
 #[tokio::test(start_paused = true)]

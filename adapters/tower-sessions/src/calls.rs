@@ -102,7 +102,7 @@ impl<S: SessionStore> TowerSessionsStore<S> {
     }
 }
 
-/// Changing the derivation signs everybody out.
+/// Changing the derivation signs everybody out. `cloakroom import` derives ids in the same way.
 fn session_id(key: i128) -> SessionId {
     SessionId::of_secret("cloakroom tower-sessions id v1", &key.to_le_bytes())
 }

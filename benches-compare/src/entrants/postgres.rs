@@ -34,7 +34,7 @@ pub async fn ours(url: &str) -> Result<PostgresStore> {
     Ok(store)
 }
 
-async fn peer(url: &str) -> Result<Peer> {
+pub async fn peer(url: &str) -> Result<Peer> {
     let pool = peer_sqlx::postgres::PgPoolOptions::new()
         .max_connections(16)
         .connect(url)

@@ -34,7 +34,7 @@ pub async fn group(url: &str) -> Result<Group> {
 }
 
 /// As its documentation has it: a pool of six.
-async fn tower(url: &str) -> Result<Peer<Pool>> {
+pub async fn tower(url: &str) -> Result<Peer<Pool>> {
     let pool = Pool::new(Config::from_url(url)?, None, None, None, 6)?;
     pool.connect();
     pool.wait_for_connect().await?;

@@ -1,7 +1,7 @@
 //! tower-sessions' stores, in the two versions of its trait.
 
 macro_rules! tower_entrant {
-    ($name:ident, $core:ident) => {
+    ($name:ident, $core:ident, $record:ident) => {
         pub struct $name<S> {
             store: S,
             records: Vec<$core::session::Record>,
@@ -12,7 +12,7 @@ macro_rules! tower_entrant {
                 let records = crate::entrants::sessions(|| {
                     let store = store.clone();
                     async move {
-                        let mut record = Self::record();
+                        let mut record = $record();
                         store.create(&mut record).await?;
                         Ok(record)
                     }
@@ -21,12 +21,32 @@ macro_rules! tower_entrant {
                 Ok(Self { store, records })
             }
 
-            fn record() -> $core::session::Record {
-                $core::session::Record {
-                    id: Default::default(),
-                    data: crate::entrants::entries(),
-                    expiry_date: time::OffsetDateTime::now_utc() + time::Duration::days(14),
+            /// Stores so many sessions.
+            pub async fn fill(store: &S, sessions: usize) -> anyhow::Result<()> {
+                let tasks: Vec<_> = (0..64)
+                    .map(|part| {
+                        let store = store.clone();
+                        tokio::spawn(async move {
+                            for _ in (part..sessions).step_by(64) {
+                                store.create(&mut $record()).await?;
+                            }
+                            anyhow::Ok(())
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    task.await??;
                 }
+                Ok(())
+            }
+        }
+
+        /// A session that was never stored.
+        pub fn $record() -> $core::session::Record {
+            $core::session::Record {
+                id: Default::default(),
+                data: crate::entrants::entries(),
+                expiry_date: time::OffsetDateTime::now_utc() + time::Duration::days(14),
             }
         }
 
@@ -42,7 +62,7 @@ macro_rules! tower_entrant {
             }
 
             async fn create(&self) -> anyhow::Result<()> {
-                Ok(self.store.create(&mut Self::record()).await?)
+                Ok(self.store.create(&mut $record()).await?)
             }
         }
     };
@@ -50,5 +70,5 @@ macro_rules! tower_entrant {
 
 use tower_sessions as newest;
 
-tower_entrant!(TowerSessions, newest);
-tower_entrant!(TowerSessions14, tower_sessions_core);
+tower_entrant!(TowerSessions, newest, record);
+tower_entrant!(TowerSessions14, tower_sessions_core, record14);

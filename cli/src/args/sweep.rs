@@ -6,7 +6,8 @@ use crate::report::Format;
 /// Removes the sessions that have ended, in small batches beside a running application.
 ///
 /// In PostgreSQL only one sweeper is at work on a table, and what ended within the current hour
-/// is left for the next time. Ctrl-C and SIGTERM let it finish its batch and report.
+/// is left for the next time. Redis removes them by itself: there it says so and is done. Ctrl-C
+/// and SIGTERM let it finish its batch and report.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -9,8 +9,8 @@ use crate::{bench::Mix, report::Format};
 
 /// Checks that a live store keeps its promises: the conformance kit, a line for each behaviour.
 ///
-/// It works in throwaway tables or folders beside the named one, which it never touches, and
-/// removes them. It fails with exit code 70 if a behaviour is not as it has to be.
+/// It works in throwaway tables, prefixes or folders beside the named one, which it never touches,
+/// and removes them, also after Ctrl-C or SIGTERM. It fails with exit code 70 if a behaviour is not as it has to be.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,8 +46,8 @@ pub(crate) struct CheckArgs {
 
 /// Measures a store under load: how many calls a second, and how long they take.
 ///
-/// It works in a throwaway table or folder beside the named one, which it never touches, and
-/// removes it.
+/// It works in a throwaway table, prefix or folder beside the named one, which it never touches,
+/// and removes it, also after Ctrl-C or SIGTERM.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

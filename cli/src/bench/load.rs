@@ -7,7 +7,7 @@ use cloakroom_store_api::{
     Age, Data, Error, Lifetime, Record, Result as StoreResult, Saved, SessionToken,
 };
 use hdrhistogram::Histogram;
-use tokio::task::JoinSet;
+use tokio::{select, task::JoinSet};
 
 use super::mix::{Mix, Operation};
 use crate::{
@@ -28,10 +28,27 @@ pub(crate) struct Measured {
 pub(crate) async fn run(
     args: &BenchArgs,
     store: &Store,
-    mut stop: Stop,
+    stop: &mut Stop,
+) -> Result<(Vec<Measured>, Duration), Failure> {
+    let (mut creating, mut calling) = (JoinSet::new(), JoinSet::new());
+    let measured = select! {
+        biased;
+        () = stop.asked() => Err(Failure::stopped()),
+        measured = measure(args, store, &mut creating, &mut calling) => measured,
+    };
+    // Until then they may use the store.
+    creating.shutdown().await;
+    calling.shutdown().await;
+    measured
+}
+
+async fn measure(
+    args: &BenchArgs,
+    store: &Store,
+    creating: &mut JoinSet<StoreResult<Caller>>,
+    calling: &mut JoinSet<Vec<Measured>>,
 ) -> Result<(Vec<Measured>, Duration), Failure> {
     let callers = usize::from(args.concurrency.get());
-    let mut creating = JoinSet::new();
     for caller in 0..callers {
         let count = args.sessions / callers + usize::from(caller < args.sessions % callers);
         let caller = Caller::new(args, store.clone());
@@ -49,21 +66,12 @@ pub(crate) async fn run(
     }
     let started = Instant::now();
     let until = started + args.duration;
-    let mut calling = JoinSet::new();
     for caller in ready {
         calling.spawn(caller.call_until(until));
     }
     let mut all = nothing();
-    loop {
-        tokio::select! {
-            ended = calling.join_next() => match ended {
-                Some(measured) => add(&mut all, measured.map_err(Failure::other)?),
-                None => break,
-            },
-            () = stop.asked() => {
-                return Err(Failure::other("stopped by a signal; run it again"));
-            }
-        }
+    while let Some(measured) = calling.join_next().await {
+        add(&mut all, measured.map_err(Failure::other)?);
     }
     Ok((all, started.elapsed()))
 }

@@ -58,6 +58,11 @@ impl Subject for Postgres {
         let spoiled = store.spoil(id).await;
         spoiled.unwrap_or_else(|error| panic!("{}", self.server.failure(&error)));
     }
+
+    async fn due(&self, store: &PostgresStore) {
+        let made = store.make_due().await;
+        made.unwrap_or_else(|error| panic!("{}", self.server.failure(&error)));
+    }
 }
 
 /// A prefix for each store.

@@ -6,17 +6,18 @@ use sqlx::{Connection, PgConnection};
 
 use crate::support::{program, run, server};
 
-/// Tables of trials on the server, of any test.
-async fn trial_tables(tag_of: &str) -> i64 {
+/// How many tables a schema has.
+pub(crate) async fn tables(schema: &str) -> i64 {
     let mut connection = PgConnection::connect(&server()).await.unwrap();
     sqlx::query_scalar("select count(*) from pg_tables where schemaname = $1")
-        .bind(tag_of)
+        .bind(schema)
         .fetch_one(&mut connection)
         .await
         .unwrap()
 }
 
-async fn schema() -> String {
+/// A schema of a test's own.
+pub(crate) async fn schema() -> String {
     let name = format!("trial_{:016x}", fastrand::u64(..));
     let mut connection = PgConnection::connect(&server()).await.unwrap();
     let sql = sqlx::AssertSqlSafe(format!("create schema {name}"));
@@ -47,7 +48,7 @@ async fn postgres_passes_and_nothing_is_left() {
         stdout.ends_with(&format!("{right} of {right} are right\n")),
         "{stdout}"
     );
-    assert_eq!(trial_tables(&schema).await, 0);
+    assert_eq!(tables(&schema).await, 0);
 }
 
 #[test]
@@ -127,7 +128,7 @@ async fn a_bench_measures_draws_and_leaves_nothing() {
             call["count"].as_u64().unwrap() > 0 && call["p99"].as_f64() >= call["p50"].as_f64()
         );
     }
-    assert_eq!(trial_tables(&schema).await, 0);
+    assert_eq!(tables(&schema).await, 0);
     let picture = fs::read_to_string(picture).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("rotate"));
 }

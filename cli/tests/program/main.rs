@@ -2,6 +2,8 @@
 
 mod check;
 mod failures;
+mod import;
+mod interrupted;
 mod redis;
 mod sessions;
 mod support;

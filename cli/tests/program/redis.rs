@@ -7,7 +7,7 @@ use cloakroom_store_redis::RedisStore;
 
 use crate::support::{Ran, program, run};
 
-fn server() -> String {
+pub(crate) fn server() -> String {
     env::var("CLOAKROOM_TEST_REDIS_URL")
         .expect("CLOAKROOM_TEST_REDIS_URL names a server; scripts/with-servers sets it")
 }
@@ -60,9 +60,28 @@ async fn sessions_are_listed_counted_and_ended() {
     assert_eq!(stats.object()["browser"], 0, "{stats:?}");
 }
 
+/// A database of a test's own.
+pub(crate) struct Database(pub(crate) String);
+
+impl Database {
+    pub(crate) fn new(number: u8) -> Self {
+        Self(format!("{}/{number}", server().trim_end_matches('/')))
+    }
+
+    pub(crate) async fn keys(&self) -> u64 {
+        let client = redis::Client::open(&*self.0).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let count = redis::cmd("DBSIZE").query_async(&mut connection).await;
+        count.unwrap()
+    }
+}
+
 #[tokio::test]
 async fn redis_passes_and_nothing_is_left() {
-    let checked = run_there(&["check", "--rounds", "10"]);
+    let database = Database::new(1);
+    let before = database.keys().await;
+    let checked = run(&["check", "--rounds", "10", "--store", &database.0]);
+    assert_eq!(database.keys().await, before);
     assert_eq!(checked.code, Some(0), "{checked:?}");
     let right = checked
         .stdout

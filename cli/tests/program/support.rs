@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -60,6 +60,13 @@ impl From<Output> for Ran {
 
 pub(crate) fn run(arguments: &[&str]) -> Ran {
     program(arguments).output().unwrap().into()
+}
+
+/// Sends SIGTERM.
+pub(crate) fn terminate(child: &Child) {
+    let mut kill = Command::new("kill");
+    kill.args(["-TERM", &child.id().to_string()]);
+    assert!(kill.status().unwrap().success());
 }
 
 /// A table of a test's own.

@@ -1,8 +1,8 @@
-use std::process::{Child, Command};
+use std::process::Child;
 
 use serde_json::Value;
 
-use crate::support::{Ran, Table, folder, run, until};
+use crate::support::{Ran, Table, folder, run, terminate, until};
 
 #[tokio::test]
 async fn a_folder_is_swept_and_the_live_are_spared() {
@@ -125,12 +125,6 @@ async fn a_sweep_that_has_to_stop_says_that_more_is_left() {
         "all is done within the limit: {swept:?}"
     );
     table.store.drop_tables().await.unwrap();
-}
-
-fn terminate(child: &Child) {
-    let mut kill = Command::new("kill");
-    kill.args(["-TERM", &child.id().to_string()]);
-    assert!(kill.status().unwrap().success());
 }
 
 fn ended(child: Child) -> Ran {

@@ -37,7 +37,7 @@ pub(crate) fn log_in(
                 @if entered.next != LocalPath::default() {
                     input type="hidden" name="next" value=(entered.next);
                 }
-                (name_field(&entered.username, refused.is_some()))
+                (name_field(&entered.username, refused.map(|_| "problem")))
                 label for="password" { "Password" }
                 input #password type="password" name="password" required
                     autocomplete="current-password" aria-describedby=[refused.map(|_| "problem")];
@@ -81,7 +81,7 @@ pub(crate) fn sign_up(
                 div #problem .alarm role="alert" { (problem) }
             }
             form.card method="post" action="/signup" {
-                (name_field(&entered.username, problem.is_some()))
+                (name_field(&entered.username, Some(problem.map_or("name-rule", |_| "problem name-rule"))))
                 p #name-rule .soft { "1 to 30 letters from A to Z, digits and underscores. Capitals do not matter." }
                 label for="password" { "Password" }
                 input #password type="password" name="password" required minlength="8" maxlength="128"
@@ -96,13 +96,13 @@ pub(crate) fn sign_up(
     page("Sign up", visitor, &form)
 }
 
-fn name_field(value: &str, has_problem: bool) -> Markup {
+fn name_field(value: &str, described_by: Option<&str>) -> Markup {
     html! {
         label for="username" { "Name" }
         input #username type="text" name="username" value=(value) required maxlength="30"
             pattern="[A-Za-z0-9_]{1,30}" title="1 to 30 letters from A to Z, digits and underscores"
             autocomplete="username" autocapitalize="none" spellcheck="false"
-            aria-describedby=[has_problem.then_some("problem")];
+            aria-describedby=[described_by];
     }
 }
 

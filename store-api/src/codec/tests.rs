@@ -59,6 +59,23 @@ fn a_record_is_read_as_it_was_written() {
 }
 
 #[test]
+fn the_size_is_known_before_a_record_is_encoded() {
+    for record in [sample(), Record::new(id(), Lifetime::BROWSER)] {
+        assert_eq!(
+            record.encoded_size().unwrap(),
+            record.encode().unwrap().len()
+        );
+    }
+    let value = "v".repeat(RECORD_LIMIT);
+    let record = Record {
+        data: Data::new(&BTreeMap::from([("v", &*value)])).unwrap(),
+        ..sample()
+    };
+    let (size, encoded) = (record.encoded_size(), record.encode());
+    assert_eq!(format!("{size:?}"), format!("{:?}", encoded.map(drop)));
+}
+
+#[test]
 fn the_fixture_of_format_1_is_read_and_written_the_same() {
     if std::env::var_os("CLOAKROOM_WRITE_FIXTURE").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/codec/format-1.bin");

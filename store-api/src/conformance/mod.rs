@@ -66,6 +66,13 @@ pub trait Subject: Send + Sync + 'static {
     /// Makes the stored record of this session unreadable.
     fn spoil(&self, store: &Self::Store, id: SessionId) -> impl Future<Output = ()> + Send;
 
+    /// Makes the next sweep look at everything stored, where a store leaves the newly dead alone
+    /// for a while: what it removes is then up to its judgement of each. Nothing by default.
+    fn due(&self, store: &Self::Store) -> impl Future<Output = ()> + Send {
+        let _ = store;
+        async {}
+    }
+
     /// The clock of the stores, where it can be injected. Boundaries are then checked to the
     /// millisecond, otherwise with margins.
     fn clock(&self) -> Option<&ManualClock> {
@@ -99,6 +106,7 @@ macro_rules! __conformance_checks {
             save::a_new_record_is_stored_once
             save::the_store_dates_a_new_record
             save::a_dead_leftover_is_replaced
+            save::an_id_without_a_session_is_free
             save::a_save_counts_the_revision
             save::a_save_of_another_revision_conflicts
             save::an_ended_session_cannot_be_saved
@@ -142,6 +150,7 @@ macro_rules! __conformance_checks {
             all::a_store_that_works_answers_a_ping
             all::a_dropped_call_leaves_the_state_before_or_after
             races::sixteen_writers_lose_nothing
+            races::no_expired_session_is_served
             races::of_many_creators_one_wins
             races::an_end_beats_a_late_save
             races::an_end_beats_a_late_touch

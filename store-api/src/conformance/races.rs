@@ -2,7 +2,12 @@
 //!
 //! Rounds run sixteen at a time, each with tasks on two nodes, and print what they tried.
 
-use std::{future::Future, num::NonZeroU32, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::task::JoinSet;
 
@@ -10,7 +15,7 @@ use super::{
     HOUR, SOON, Subject, brief, is_live, live, loaded, new_id, noted, owned, rounds, stored,
     sweep::dead_sessions, two_nodes,
 };
-use crate::{Age, Clock, Record, Saved, SessionId, SessionStore};
+use crate::{Age, Record, Saved, SessionId, SessionStore};
 
 /// Sixteen tasks count up one entry by compare-and-swap: every answer of `Stored` counts (S4).
 pub async fn sixteen_writers_lose_nothing(subject: impl Subject) {
@@ -48,6 +53,39 @@ pub async fn sixteen_writers_lose_nothing(subject: impl Subject) {
     println!("acked={acked} conflicts={conflicts} lost={lost}");
     assert_eq!(lost, 0);
     assert_eq!(found.revision, acked + 1);
+}
+
+/// Nobody sweeps, and no session is served at its deadline or after (L3).
+///
+/// Where the clock is injected, each is still served a millisecond before.
+pub async fn no_expired_session_is_served(subject: impl Subject) {
+    let [store, node] = two_nodes(&subject).await;
+    let millisecond = Duration::from_millis(1);
+    let batches = rounds(256).div_ceil(256);
+    let (mut early, mut served) = (0, 0);
+    for _ in 0..batches {
+        let mut records = Vec::new();
+        for _ in 0..256 {
+            records.push(stored(&store, brief()).await);
+        }
+        match subject.clock() {
+            Some(clock) => {
+                clock.advance(SOON - millisecond);
+                for record in &records {
+                    early += u32::from(!is_live(&node, record.id).await);
+                }
+                clock.advance(millisecond);
+            }
+            None => subject.pass(super::AFTER_SOON).await,
+        }
+        for record in records {
+            served += u32::from(is_live(&node, record.id).await);
+            served += u32::from(store.touch(record.id, 1).await.unwrap().is_some());
+            served += u32::from(store.save(&record).await.unwrap() != Saved::Gone);
+        }
+    }
+    println!("sessions={} early={early} served={served}", 256 * batches);
+    assert_eq!((early, served), (0, 0));
 }
 
 /// Eight tasks create the same id at once: one is told `Stored` and its record is there (S1, S4).
@@ -263,37 +301,47 @@ async fn use_until_gone(store: Arc<impl SessionStore>, mut record: Record) -> Se
 pub async fn a_sweep_spares_a_touched_session(subject: impl Subject) {
     let nodes = two_nodes(&subject).await;
     let rounds = rounds(640).div_ceil(64);
-    let (mut touched, mut removed) = (0, 0);
+    let (mut total, mut removed) = (0, 0);
+    // Without an injected clock the session may have died since, on a slow machine: by clocks of
+    // whole milliseconds up to one of them before its time.
+    let is_timeless = subject.clock().is_some();
+    let least = SOON - Duration::from_millis(1);
+    let is_removed = async |id, asked: Instant| {
+        let there = is_live(&nodes[1], id).await;
+        !there && (is_timeless || asked.elapsed() < least)
+    };
     for _ in 0..rounds {
         let began = Instant::now();
-        let mut records = Vec::new();
+        let (mut records, mut touched) = (Vec::new(), Vec::new());
         for _ in 0..64 {
             records.push(stored(&nodes[0], brief()).await);
         }
+        subject.due(&nodes[0]).await;
         match subject.clock() {
-            Some(clock) => clock.advance(SOON - std::time::Duration::from_millis(1)),
+            Some(clock) => clock.advance(SOON - Duration::from_millis(1)),
             None => tokio::time::sleep(SOON.saturating_sub(began.elapsed()) * 3 / 4).await,
         }
         let sweeping = nodes.clone().map(|store| tokio::spawn(sweep_often(store)));
         for (n, record) in records.iter().enumerate() {
             if let (32, Some(clock)) = (n, subject.clock()) {
-                clock.advance(std::time::Duration::from_millis(1));
+                clock.advance(Duration::from_millis(1));
             }
-            let asked = (Instant::now(), subject.clock().map(Clock::wall));
-            if nodes[n % 2].touch(record.id, 1).await.unwrap().is_none() {
-                continue;
+            let asked = Instant::now();
+            if nodes[n % 2].touch(record.id, 1).await.unwrap().is_some() {
+                touched.push((record.id, asked));
+                removed += u32::from(is_removed(record.id, asked).await);
             }
-            let there = is_live(&nodes[1], record.id).await;
-            // Without an injected clock the session may have died since, on a slow machine.
-            let in_time = asked.1.is_some() || asked.0.elapsed() < SOON;
-            touched += 1;
-            removed += u32::from(!there && in_time);
         }
         for sweeping in sweeping {
             sweeping.await.unwrap();
         }
+        // A sweeper that had judged one before it was touched has had its time.
+        for (id, asked) in &touched {
+            removed += u32::from(is_removed(*id, *asked).await);
+        }
+        total += touched.len();
     }
-    println!("touched={touched} removed_alive={removed}");
+    println!("touched={total} removed_alive={removed}");
     assert_eq!(removed, 0);
 }
 
@@ -316,6 +364,7 @@ pub async fn a_sweep_spares_a_session_created_anew(subject: impl Subject) {
             Some(clock) => clock.advance(2 * HOUR),
             None => subject.pass(super::AFTER_SOON).await,
         }
+        subject.due(&store).await;
         let creating = create_anew(Arc::clone(&node), dead.clone());
         // In one task, so that the creator runs whenever a sweeper waits.
         let (one, other, ()) = tokio::join!(store.sweep(limit), node.sweep(limit), creating);

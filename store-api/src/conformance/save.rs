@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    AFTER_SOON, HOUR, Subject, assert_same, brief, expect_stored, expired, live, loaded, noted,
-    record, stored,
+    AFTER_SOON, HOUR, Subject, assert_same, brief, expect_stored, expired, live, loaded, new_id,
+    noted, record, stored,
 };
-use crate::{Lifetime, Persistence, Record, Saved, SessionStore};
+use crate::{Age, Lifetime, Persistence, Record, Saved, SessionStore};
 
 /// A new record is stored if no live one has its id, and then the id is taken (S1).
 pub async fn a_new_record_is_stored_once(subject: impl Subject) {
@@ -56,6 +56,26 @@ pub async fn a_dead_leftover_is_replaced(subject: impl Subject) {
     assert_eq!(store.save(&late).await.unwrap(), Saved::Conflict);
 }
 
+/// An id whose session was ended or has moved away is free: a new record is stored there (S1).
+pub async fn an_id_without_a_session_is_free(subject: impl Subject) {
+    let store = subject.store().await;
+    let ended = stored(&store, live()).await;
+    assert!(store.expire(ended.id).await.unwrap());
+    let moved = stored(&store, live()).await;
+    let new = Record {
+        id: new_id(),
+        ..moved.clone()
+    };
+    let rotated = store.rotate(moved.id, &new, Age::Keep).await.unwrap();
+    let new = new.stored(expect_stored(rotated));
+    for id in [ended.id, moved.id] {
+        let anew = stored(&store, Record { id, ..live() }).await;
+        assert_eq!(anew.revision, 1);
+        assert_same(&loaded(&store, id).await, &anew);
+    }
+    assert_same(&loaded(&store, new.id).await, &new);
+}
+
 /// Each save makes the stored revision one higher (S2).
 pub async fn a_save_counts_the_revision(subject: impl Subject) {
     let store = subject.store().await;
@@ -77,7 +97,11 @@ pub async fn a_save_of_another_revision_conflicts(subject: impl Subject) {
         revision: current.revision + 1,
         ..noted(current.clone(), "3")
     };
-    for wrong in [noted(old, "3"), future] {
+    let huge = Record {
+        revision: 1 << 63,
+        ..current.clone()
+    };
+    for wrong in [noted(old, "3"), future, huge] {
         assert_eq!(store.save(&wrong).await.unwrap(), Saved::Conflict);
         assert_same(&loaded(&store, current.id).await, &current);
     }

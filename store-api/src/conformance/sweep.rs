@@ -6,7 +6,7 @@ use super::{AFTER_SOON, HOUR, Subject, assert_same, brief, live, loaded, owned, 
 use crate::{SessionStore, Swept};
 
 /// Stores this many sessions and lets them die, more than an hour ago where the clock allows.
-pub(super) async fn dead_sessions(subject: &impl Subject, store: &impl SessionStore, count: u64) {
+pub(super) async fn dead_sessions<S: Subject>(subject: &S, store: &S::Store, count: u64) {
     for _ in 0..count {
         stored(store, owned(brief(), "ann")).await;
     }
@@ -14,6 +14,7 @@ pub(super) async fn dead_sessions(subject: &impl Subject, store: &impl SessionSt
         Some(clock) => clock.advance(2 * HOUR),
         None => subject.pass(AFTER_SOON).await,
     }
+    subject.due(store).await;
 }
 
 /// Calls `sweep` until there is no more; says how much was removed.

@@ -3,42 +3,65 @@ use std::{
     collections::HashMap,
     num::NonZeroU32,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use cloakroom_store_api::{
     Age, Clock, Error, Held, ManualClock, Record, Result, Saved, SessionId, SessionStore, Stamp,
     Stats, StoreClock, Swept, SystemClock, Timestamp, Verdict, async_trait, conformance::Subject,
 };
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::sleep};
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
+pub enum Flaw {
     /// Nothing: it passes every check.
     None,
+    /// A save stores whatever is there.
     UpsertOnSave,
+    /// A save looks, lets others go, and then stores.
     CheckThenSet,
+    /// A save of what has ended stores it anew.
     InsertWhenTheUpdateFindsNothing,
+    /// A save begins the absolute timeout again.
     CreatedAtMoves,
+    /// A save that stores nothing says that it did.
     StoredForARefusedSave,
+    /// A touch moves the deadline of the dead.
     TouchRevives,
+    /// A touch knows only the idle timeout.
     TouchPassesTheAbsoluteTimeout,
+    /// A touch moves the deadline of any revision.
     TouchIgnoresTheRevision,
+    /// A touch looks, lets others go, and then stores what it has seen with another deadline.
+    TouchWritesBackWhatItRead,
+    /// A load shows what has expired.
     LoadWithoutTheExpiryCheck,
+    /// A session lives for its last millisecond twice.
     LessOrEqual,
+    /// The clock is not the one of the store.
     CallersClock,
+    /// Between two steps of a rotation there is no session.
     RotateAsDeleteThenCreate,
+    /// Between two steps of a rotation there are two.
     RotateAsCreateThenDelete,
+    /// A rotation does not change the owner.
     RotateKeepsTheOldOwner,
+    /// What becomes an owner's while its sessions are ended stays.
     ExpireOwnerByAListReadBefore,
+    /// What comes alive during a sweep is removed.
     SweepByAListReadBefore,
+    /// What is touched in its last millisecond is removed.
+    SweepWhatIsAboutToDie,
+    /// Two sweeps count the same session.
     SweepCountsWhatOthersRemoved,
+    /// One unreadable record spoils a whole listing.
     ErrorsForTheUnreadable,
 }
 
 /// A store in a map, with one flaw.
 #[derive(Debug)]
-pub(crate) struct BrokenStore {
+pub struct BrokenStore {
     flaw: Flaw,
     clock: StoreClock,
     sessions: Mutex<HashMap<SessionId, Entry>>,
@@ -52,6 +75,11 @@ struct Entry {
 }
 
 impl BrokenStore {
+    /// Makes a record unreadable.
+    pub fn spoil(&self, id: SessionId) {
+        self.sessions(|sessions| sessions.get_mut(&id).unwrap().readable = false);
+    }
+
     fn sessions<T>(&self, change: impl FnOnce(&mut HashMap<SessionId, Entry>) -> T) -> T {
         change(&mut self.sessions.lock().unwrap())
     }
@@ -153,6 +181,15 @@ impl SessionStore for BrokenStore {
 
     async fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
         let now = self.clock.now();
+        if self.flaw == Flaw::TouchWritesBackWhatItRead {
+            let found = self.sessions(|sessions| sessions.get(&id).cloned());
+            yield_now().await;
+            return Ok(found.and_then(|entry| {
+                let held = entry.held.touch(revision, now)?;
+                self.insert(&entry.record, held);
+                Some(held.stamp(now))
+            }));
+        }
         self.sessions(|sessions| {
             let Some(Entry { held, .. }) = sessions.get_mut(&id) else {
                 return Ok(None);
@@ -277,19 +314,28 @@ impl SessionStore for BrokenStore {
         let now = self.clock.now();
         let limit = limit.get() as usize;
         let dead: Vec<_> = self.sessions(|sessions| {
+            let at = match self.flaw {
+                Flaw::SweepWhatIsAboutToDie => now + Duration::from_millis(1),
+                _ => now,
+            };
             let dead = sessions
                 .iter()
-                .filter(|(_, entry)| !self.is_live(&entry.held, now));
+                .filter(|(_, entry)| !self.is_live(&entry.held, at));
             dead.map(|(id, _)| *id).take(limit).collect()
         });
         if let Flaw::SweepByAListReadBefore | Flaw::SweepCountsWhatOthersRemoved = self.flaw {
             yield_now().await;
         }
+        if self.flaw == Flaw::SweepWhatIsAboutToDie {
+            sleep(Duration::from_millis(1)).await;
+        }
         let removed = dead.iter().filter(|id| {
             self.sessions(|sessions| {
                 let still = sessions.get(*id).is_some_and(|entry| {
-                    self.flaw == Flaw::SweepByAListReadBefore
-                        || !self.is_live(&entry.held, self.clock.now())
+                    matches!(
+                        self.flaw,
+                        Flaw::SweepByAListReadBefore | Flaw::SweepWhatIsAboutToDie
+                    ) || !self.is_live(&entry.held, self.clock.now())
                 });
                 if still {
                     sessions.remove(*id);
@@ -320,14 +366,15 @@ impl SessionStore for BrokenStore {
 }
 
 /// Makes stores with one flaw.
-pub(crate) struct Broken {
-    pub(crate) flaw: Flaw,
+#[derive(Debug)]
+pub struct Broken {
+    flaw: Flaw,
     clock: ManualClock,
 }
 
 impl Broken {
-    pub(crate) fn new(flaw: Flaw) -> Self {
-        let clock = ManualClock::new();
+    /// Stores on this clock.
+    pub fn new(flaw: Flaw, clock: ManualClock) -> Self {
         Self { flaw, clock }
     }
 }
@@ -352,7 +399,7 @@ impl Subject for Broken {
     }
 
     async fn spoil(&self, store: &Self::Store, id: SessionId) {
-        store.sessions(|sessions| sessions.get_mut(&id).unwrap().readable = false);
+        store.spoil(id);
     }
 
     fn clock(&self) -> Option<&ManualClock> {

@@ -1,8 +1,11 @@
 //! The conformance kit catches each store that is wrong in one way, and no right one.
 
+#[allow(unreachable_pub)] // The package `reliability` shows them.
 mod broken;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cloakroom_store_api::ManualClock;
 
 use crate::broken::{Broken, Flaw};
 
@@ -13,7 +16,8 @@ fn failing(flaw: Flaw) -> Vec<&'static str> {
         (($flaw:expr) $($module:ident::$check:ident)*) => {[$((
             stringify!($check),
             catch_unwind(AssertUnwindSafe(|| {
-                let check = cloakroom_store_api::conformance::$module::$check(Broken::new($flaw));
+                let subject = Broken::new($flaw, ManualClock::new());
+                let check = cloakroom_store_api::conformance::$module::$check(subject);
                 cloakroom_store_api::conformance::run(check);
             })),
         )),*]};
@@ -61,9 +65,10 @@ teeth! {
         a_touch_stops_at_the_absolute_timeout;
     touch_ignores_the_revision: TouchIgnoresTheRevision => a_touch_of_another_revision_is_none
         a_late_touch_cannot_stretch_a_session;
+    touch_writes_back_what_it_read: TouchWritesBackWhatItRead => an_end_beats_a_late_touch;
     load_without_the_expiry_check: LoadWithoutTheExpiryCheck => an_expired_session_loads_as_none
         a_session_dies_at_its_deadline;
-    less_or_equal: LessOrEqual => a_session_dies_at_its_deadline;
+    less_or_equal: LessOrEqual => a_session_dies_at_its_deadline no_expired_session_is_served;
     the_callers_clock: CallersClock => a_session_dies_at_its_deadline the_store_dates_a_new_record;
     rotate_as_delete_then_create: RotateAsDeleteThenCreate =>
         a_dropped_call_leaves_the_state_before_or_after;
@@ -75,6 +80,7 @@ teeth! {
     expire_owner_by_a_list_read_before: ExpireOwnerByAListReadBefore =>
         no_session_survives_the_end_of_its_owner;
     sweep_by_a_list_read_before: SweepByAListReadBefore => a_sweep_spares_a_session_created_anew;
+    sweep_what_is_about_to_die: SweepWhatIsAboutToDie => a_sweep_spares_a_touched_session;
     sweep_counts_what_others_removed: SweepCountsWhatOthersRemoved => sweepers_do_not_count_twice;
     errors_for_the_unreadable: ErrorsForTheUnreadable => an_unreadable_record_hurts_nobody_else;
 }

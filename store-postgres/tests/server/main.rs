@@ -6,6 +6,7 @@ mod errors;
 mod forgotten;
 mod frozen;
 mod full_disk;
+mod import;
 mod killed;
 mod locks;
 mod schema;

@@ -174,6 +174,7 @@ impl SessionStore for Spy {
     }
 
     async fn stats(&self) -> StoreResult<Stats> {
+        self.called("stats").await?;
         self.inner.stats().await
     }
 

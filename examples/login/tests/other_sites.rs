@@ -36,7 +36,7 @@ fn another_site_cannot_post() {
 fn this_site_can_post_and_so_can_who_says_nothing() {
     let server = Server::start(&[]);
     let mut browser = server.browser();
-    let origin = format!("http://{}", server.address);
+    let origin = format!("http://{}", server.address());
     for headers in [
         &[][..],
         &[("origin", &*origin)],
@@ -80,7 +80,7 @@ fn an_origin_is_compared_by_host_and_port() {
 #[test]
 fn either_header_alone_refuses() {
     let server = Server::start(&[]);
-    let origin = format!("http://{}", server.address);
+    let origin = format!("http://{}", server.address());
     for (place, origin) in [
         ("cross-site", &*origin),
         ("same-site", &*origin),

@@ -151,7 +151,7 @@ fn a_sign_in_without_the_probe_keeps_what_was_typed_but_the_password() {
 #[test]
 fn plain_http_drops_what_needs_https() {
     let server = Server::start(&["--plain-http"]);
-    assert!(server.greeting.contains("--plain-http"));
+    assert!(server.greeting().contains("--plain-http"));
     let mut browser = server.browser();
     browser.sign_up("ada");
     assert_eq!(browser.user().as_deref(), Some("ada"));

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod browser;
+mod metrics;
 mod other_sites;
 mod process;
 mod server;

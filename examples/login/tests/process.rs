@@ -52,7 +52,7 @@ fn what_was_answered_survives_kill_9() {
 #[test]
 fn an_open_request_does_not_keep_it_from_ending() {
     let server = Server::start(&[]);
-    let mut open = TcpStream::connect(&server.address).unwrap();
+    let mut open = TcpStream::connect(server.address()).unwrap();
     open.write_all(b"POST /note HTTP/1.1\r\ncontent-length: 9\r\n")
         .unwrap();
     let begun = Instant::now();
@@ -73,6 +73,7 @@ fn help_is_an_answer_and_a_bad_flag_is_not() {
         "--browser-absolute",
         "--cookie-age",
         "--persistent-absolute",
+        "--sweep-interval",
         "--plain-http",
     ] {
         assert!(text.contains(flag), "{flag}");
@@ -126,7 +127,7 @@ fn a_folder_that_cannot_be_written_is_said_in_one_line() {
 #[test]
 fn a_port_in_use_is_said_in_one_line() {
     let server = Server::start(&[]);
-    let flags = ["--store", "memory:", "--listen", &server.address];
+    let flags = ["--store", "memory:", "--listen", server.address()];
     assert_says(70, &flags, "Address already in use");
 }
 

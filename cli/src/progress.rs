@@ -7,14 +7,13 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::store::Store;
-
-/// How far a sweep is, on stderr.
+/// How far a command is, on stderr.
 pub(crate) enum Progress {
     /// On a terminal: a bar, once it is known how much there is.
     Bar(ProgressBar),
-    /// In a log: a line now and then, none for a sweep that is soon done.
+    /// In a log: a line now and then, none for what is soon done.
     Lines {
+        verb: &'static str,
         started: Instant,
         last: Cell<Instant>,
     },
@@ -25,25 +24,32 @@ pub(crate) enum Progress {
 const LINES: Duration = Duration::from_secs(10);
 
 impl Progress {
-    pub(crate) fn start(quiet: bool, store: &Store) -> Self {
+    /// Begins to show how many were `verb`, such as removed; `count` says of how many.
+    pub(crate) fn start(
+        quiet: bool,
+        verb: &'static str,
+        count: impl Future<Output = Option<u64>> + Send + 'static,
+    ) -> Self {
         if quiet {
             return Self::Quiet;
         }
         if !io::stderr().is_terminal() {
             let started = Instant::now();
             return Self::Lines {
+                verb,
                 started,
                 last: Cell::new(started),
             };
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-            .with_style(style("{spinner} removed {human_pos}, {rate}"));
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(
+            style(&format!("{{spinner}} {verb} {{human_pos}}, {{rate}}")),
+        );
         // Counting is not waited for; the bar goes without a length until then.
-        let (counted, store) = (bar.clone(), store.clone());
+        let counted = bar.clone();
         tokio::spawn(async move {
-            if let Ok(due) = store.count_due().await {
-                // What was removed in the meantime may be counted or not.
-                counted.set_length(due.max(counted.position()));
+            if let Some(all) = count.await {
+                // What was done in the meantime may be counted or not.
+                counted.set_length(all.max(counted.position()));
                 counted.set_style(style(
                     "{wide_bar} {human_pos} of {human_len}, {rate}, {eta} left",
                 ));
@@ -52,17 +58,18 @@ impl Progress {
         Self::Bar(bar)
     }
 
-    pub(crate) fn show(&self, removed: u64) {
+    pub(crate) fn show(&self, done: u64) {
         match self {
-            Self::Bar(bar) => bar.set_position(removed),
-            Self::Lines { started, last } if last.get().elapsed() >= LINES => {
+            Self::Bar(bar) => bar.set_position(done),
+            Self::Lines {
+                verb,
+                started,
+                last,
+            } if last.get().elapsed() >= LINES => {
                 last.set(Instant::now());
-                let rate = removed as f64 / started.elapsed().as_secs_f64();
+                let rate = done as f64 / started.elapsed().as_secs_f64();
                 // A closed stderr is no reason to end.
-                let _ = writeln!(
-                    io::stderr(),
-                    "cloakroom: removed {removed} so far, {rate:.0}/s"
-                );
+                let _ = writeln!(io::stderr(), "cloakroom: {verb} {done} so far, {rate:.0}/s");
             }
             Self::Lines { .. } | Self::Quiet => {}
         }
