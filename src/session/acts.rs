@@ -117,22 +117,34 @@ pub(crate) async fn end(shared: Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-/// Ends the session under the id that another request has given it meanwhile: it has the same
+/// Ends the session under the id that other requests have given it meanwhile: it has the same
 /// owner and, to the millisecond, the same beginning.
 async fn end_what_was_rotated(shared: &Shared, record: &Record) -> Result<()> {
     let (Some(owner), Some(stamp)) = (&record.owner, record.stamp) else {
         return Ok(());
     };
-    let call = shared.config.store.list(owner);
-    for found in observed("list", record.id, observe::done, call).await? {
-        if found
-            .stamp
-            .is_some_and(|found| found.created_at == stamp.created_at)
-        {
-            expire(shared, found.id).await?;
+    let mut retry = Retry::default();
+    let mut was_missing = false;
+    loop {
+        let call = shared.config.store.list(owner);
+        let listed = observed("list", record.id, observe::done, call).await?;
+        let same = listed.iter().filter(|found| {
+            let found = found.stamp.map(|stamp| stamp.created_at);
+            found == Some(stamp.created_at)
+        });
+        let (mut is_missing, mut is_ended) = (true, true);
+        for found in same {
+            is_missing = false;
+            is_ended &= expire(shared, found.id).await?;
         }
+        // What was listed may have been rotated again. A list may also miss what is rotated while
+        // the store makes it.
+        if is_ended && (!is_missing || was_missing) {
+            return Ok(());
+        }
+        was_missing = is_missing;
+        retry.again().await?;
     }
-    Ok(())
 }
 
 async fn expire(shared: &Shared, id: SessionId) -> Result<bool> {

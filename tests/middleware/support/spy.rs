@@ -28,6 +28,7 @@ pub(crate) struct Spy {
     slow: Arc<Mutex<Duration>>,
     spoiled: Arc<AtomicBool>,
     swept: Arc<Mutex<Vec<Swept>>>,
+    moving: Arc<AtomicU32>,
 }
 
 impl Spy {
@@ -44,6 +45,7 @@ impl Spy {
             slow: Arc::default(),
             spoiled: Arc::default(),
             swept: Arc::default(),
+            moving: Arc::default(),
         }
     }
 
@@ -109,11 +111,13 @@ impl Spy {
         Ok(())
     }
 
+    /// Rotates what it lists, right after the answer, in this many calls.
+    pub(crate) fn move_on(&self, times: u32) {
+        self.moving.store(times, SeqCst);
+    }
+
     fn conflicts(&self) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        self.conflicts
-            .fetch_update(SeqCst, SeqCst, one_less)
-            .is_ok()
+        one_less(&self.conflicts)
     }
 }
 
@@ -156,7 +160,18 @@ impl SessionStore for Spy {
 
     async fn list(&self, owner: &str) -> StoreResult<Vec<Record>> {
         self.called("list").await?;
-        self.inner.list(owner).await
+        let found = self.inner.list(owner).await?;
+        if one_less(&self.moving) {
+            for record in &found {
+                let id = SessionToken::generate()?.id();
+                let next = Record {
+                    id,
+                    ..record.clone()
+                };
+                let _ = self.inner.rotate(record.id, &next, Age::Keep).await?;
+            }
+        }
+        Ok(found)
     }
 
     async fn expire_owner(&self, owner: &str, except: Option<SessionId>) -> StoreResult<u64> {
@@ -181,4 +196,10 @@ impl SessionStore for Spy {
     async fn ping(&self) -> StoreResult<()> {
         self.called("ping").await
     }
+}
+
+/// Whether there was one to take away.
+fn one_less(count: &AtomicU32) -> bool {
+    let less = |left: u32| left.checked_sub(1);
+    count.fetch_update(SeqCst, SeqCst, less).is_ok()
 }
