@@ -1,30 +1,32 @@
 //! What holds over every store, through HTTP. Needs servers: `scripts/with-servers`.
 
+mod dump;
 #[path = "../support/http.rs"]
 mod http;
 #[path = "../support/routes.rs"]
 mod routes;
+mod secrets;
 mod sign_out;
 mod visit;
 
 use std::sync::Arc;
 
 use cloakroom::{MemoryStore, PostgresStore, connect, store::SessionStore};
-use tempfile::TempDir;
+
+use crate::dump::Place;
 
 /// An application of two nodes: two handles on the same sessions.
 #[derive(Debug)]
 struct Nodes {
     stores: [Arc<dyn SessionStore>; 2],
-    /// Where sled keeps them.
-    _folder: Option<TempDir>,
+    place: Place,
 }
 
 impl Nodes {
     fn of_one(store: Arc<dyn SessionStore>) -> Self {
         Self {
             stores: [Arc::clone(&store), store],
-            _folder: None,
+            place: Place::Process,
         }
     }
 
@@ -36,7 +38,7 @@ impl Nodes {
         let folder = tempfile::tempdir().unwrap();
         let store = connect(&format!("sled:{}", folder.path().display())).await;
         Self {
-            _folder: Some(folder),
+            place: Place::Folder(folder),
             ..Self::of_one(store.unwrap())
         }
     }
@@ -45,11 +47,18 @@ impl Nodes {
         let url = server("CLOAKROOM_TEST_POSTGRES_URL");
         let store = PostgresStore::connect(&url).await.unwrap();
         store.migrate().await.unwrap();
-        Self::at(&url).await
+        Self {
+            place: Place::Postgres(url.clone()),
+            ..Self::at(&url).await
+        }
     }
 
     async fn redis() -> Self {
-        Self::at(&server("CLOAKROOM_TEST_REDIS_URL")).await
+        let url = server("CLOAKROOM_TEST_REDIS_URL");
+        Self {
+            place: Place::Redis(url.clone()),
+            ..Self::at(&url).await
+        }
     }
 
     async fn redis_cluster() -> Self {
@@ -59,7 +68,7 @@ impl Nodes {
     async fn at(url: &str) -> Self {
         Self {
             stores: [connect(url).await.unwrap(), connect(url).await.unwrap()],
-            _folder: None,
+            place: Place::Process,
         }
     }
 }
