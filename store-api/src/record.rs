@@ -61,9 +61,27 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// What the store's clock showed when it said this.
+    /// What the store's clock showed when it said this, without what it showed below a
+    /// millisecond.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::from(self.expires_at) - self.remaining
+        let remaining = time::Duration::try_from(self.remaining).unwrap_or(time::Duration::MAX);
+        self.expires_at.saturating_sub(remaining).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_with_a_part_of_a_millisecond_left_has_not_expired() {
+        let expires_at = Timestamp::from_millis(75);
+        let stamp = Stamp {
+            created_at: Timestamp::from_millis(25).into(),
+            expires_at: expires_at.into(),
+            remaining: Duration::from_micros(544),
+        };
+        assert_eq!(stamp.now(), Timestamp::from_millis(74));
     }
 }
