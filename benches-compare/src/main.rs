@@ -41,11 +41,11 @@ struct Args {
     only: Vec<Part>,
 
     /// How many times each is measured, in turn with the others.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
 
     /// How long each is measured each time, in milliseconds.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 300)]
     millis: u64,
 
     /// How many sessions there are where their bytes are counted.
