@@ -67,7 +67,10 @@ async fn print_row(pool: &PgPool, store: &PostgresStore, id: &Id) -> anyhow::Res
         hex
     });
     let read = store.load(id).await?.map(|record| record.data);
-    println!("-- {id} {}", serde_json::to_value(read).unwrap_or(Value::Null));
+    println!(
+        "-- {id} {}",
+        serde_json::to_value(read).unwrap_or(Value::Null)
+    );
     println!("insert into session values ('{id}', '\\x{data}', '{expiry_date}');");
     Ok(())
 }
