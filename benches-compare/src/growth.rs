@@ -93,8 +93,7 @@ impl Growth {
             let ids = ids.collect::<Result<Vec<_>>>()?;
             self.row("postgres", sessions, &store, &ids).await?;
         }
-        let drop = format!("drop table {table}, {table}_version");
-        sqlx::query(AssertSqlSafe(drop))
+        sqlx::query(AssertSqlSafe(format!("drop table {table}")))
             .execute(&mut server)
             .await?;
         Ok(())

@@ -107,7 +107,7 @@ async fn rate<E: Entrant>(
                         Operation::Create => entrant.create().await?,
                         Operation::Sliding => {
                             entrant.load(session).await?;
-                            if done % LOADS_PER_TOUCH == 0 {
+                            if done.is_multiple_of(LOADS_PER_TOUCH) {
                                 entrant.touch(session).await?;
                             }
                         }
