@@ -1,78 +1,85 @@
-//! `kill -9` takes back nothing that was answered.
+//! `kill -9` takes back nothing that was answered. `CLOAKROOM_ROUNDS` sets how often.
 
 use std::{
-    collections::HashMap,
     env,
     io::{BufRead, BufReader, Write, stdout},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
-use cloakroom_store_api::{
-    Age, Lifetime, Record, Result, Saved, SessionId, SessionStore, SessionToken,
-};
-use cloakroom_store_sled::SledStore;
+use cloakroom_store_api::SessionId;
+use cloakroom_store_sled::{Durability, SledStore};
+use cloakroom_test_support::{Differences, Ledger, News, work};
 
-const KILLS: u32 = 20;
 const CALLERS: u32 = 16;
 
 /// Names the folder to the process that is killed.
 const FOLDER: &str = "CLOAKROOM_KILL_TEST_FOLDER";
 
-/// What a process was told of a session before it was killed.
-#[derive(Clone, Copy, Debug)]
-enum Told {
-    /// It has at least this revision.
-    Stored(u64),
-    /// Its end was asked for, and may have come or not.
-    Ending,
-    Ended,
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_answered_is_lost_to_kill_9() {
     if let Some(folder) = env::var_os(FOLDER) {
-        return work(Path::new(&folder)).await;
+        return fill(Path::new(&folder), Durability::Always).await;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let mut told = HashMap::new();
-    let mut lost = 0;
-    for _ in 0..KILLS {
-        let mut child = start(folder.path());
-        let lines = read(&mut child);
-        // It has opened the folder when it first says something.
-        note(&mut told, &lines.recv().unwrap());
-        thread::sleep(Duration::from_millis(fastrand::u64(1..100)));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for line in lines {
-            note(&mut told, &line);
-        }
-        let store = SledStore::open(folder.path()).unwrap();
-        for (id, told) in &told {
-            let found = store.load(*id).await.unwrap();
-            let is_kept = match told {
-                Told::Stored(revision) => found.is_some_and(|found| found.revision >= *revision),
-                Told::Ending => true,
-                Told::Ended => found.is_none(),
-            };
-            lost += u32::from(!is_kept);
-        }
-        let listed = store.list("everybody").await.unwrap().len() as u64;
-        assert_eq!(listed, store.stats().await.unwrap().browser);
-    }
-    println!("kills={KILLS} acked={} lost={lost}", told.len());
-    assert_eq!(lost, 0);
+    let kills: u32 = env::var("CLOAKROOM_ROUNDS").map_or(20, |rounds| {
+        rounds.parse().expect("CLOAKROOM_ROUNDS is a number")
+    });
+    let test = "nothing_that_was_answered_is_lost_to_kill_9";
+    assert_eq!(killed(test, kills).await, Differences::default());
 }
 
-/// This test, once more, as a process of its own.
-fn start(folder: &Path) -> Child {
+/// So the comparison can find a loss.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_flushed_is_lost_to_kill_9() {
+    if let Some(folder) = env::var_os(FOLDER) {
+        return fill(
+            Path::new(&folder),
+            Durability::Every(Duration::from_mins(1)),
+        )
+        .await;
+    }
+    let found = killed("what_was_not_flushed_is_lost_to_kill_9", 20).await;
+    assert!(
+        found.lost + found.revived > 0 && found.wrong == 0,
+        "{found}"
+    );
+}
+
+/// Kills a test's process while it fills a folder, until something is different.
+async fn killed(test: &str, most: u32) -> Differences {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::default();
+    let (mut all, mut kills) = (Differences::default(), 0);
+    while kills < most && all == Differences::default() {
+        kills += 1;
+        let mut child = start(test, folder.path());
+        thread::scope(|scope| {
+            let mut lines = told(&mut child);
+            // It has opened the folder when it first says something.
+            note(&ledger, &lines.next().unwrap());
+            let rest = scope.spawn(|| lines.for_each(|line| note(&ledger, &line)));
+            thread::sleep(Duration::from_millis(fastrand::u64(1..100)));
+            child.kill().unwrap();
+            rest.join().unwrap();
+        });
+        child.wait().unwrap();
+        let store = SledStore::open(folder.path()).unwrap();
+        all += match kills == most {
+            true => ledger.compare_all(&store).await,
+            false => ledger.compare(&store).await,
+        };
+    }
+    println!("kills={kills} acked={} {all}", ledger.answers());
+    all
+}
+
+/// A test, once more, as a process of its own.
+fn start(test: &str, folder: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["nothing_that_was_answered_is_lost_to_kill_9", "--exact"])
-        .arg("--nocapture")
+        .args([test, "--exact", "--nocapture"])
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
         .spawn()
@@ -80,89 +87,41 @@ fn start(folder: &Path) -> Child {
 }
 
 /// Each whole line about a session. A line that was cut off was not told.
-fn read(child: &mut Child) -> mpsc::Receiver<String> {
+fn told(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    let (lines, read) = mpsc::channel();
-    thread::spawn(move || {
+    let lines = std::iter::from_fn(move || {
         let mut line = String::new();
-        while output.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
-            // The test harness has lines of its own.
-            if let Some(told) = line.strip_prefix('@') {
-                lines.send(told.trim_end().to_owned()).unwrap();
-            }
-            line.clear();
-        }
+        output.read_line(&mut line).unwrap();
+        line.ends_with('\n').then_some(line)
     });
-    read
+    // The test harness has lines of its own.
+    lines.filter_map(|line| Some(line.strip_prefix('@')?.trim_end().to_owned()))
 }
 
-fn note(told: &mut HashMap<SessionId, Told>, line: &str) {
-    let words: Vec<_> = line.split(' ').collect();
-    let [what, id, revision] = words[..] else {
-        panic!("{line:?}")
-    };
-    let now = match what {
-        "stored" => Told::Stored(revision.parse().unwrap()),
-        "ending" => Told::Ending,
-        "ended" => Told::Ended,
-        _ => panic!("{line:?}"),
-    };
-    told.insert(id.parse().unwrap(), now);
+fn note(ledger: &Ledger, line: &str) {
+    let (id, news) = line.split_once(' ').unwrap();
+    ledger.note(id.parse().unwrap(), news.parse().unwrap());
 }
 
 /// Saves, rotates and ends sessions until it is killed.
-async fn work(folder: &Path) {
-    let store = SledStore::open(folder).unwrap();
+async fn fill(folder: &Path, durability: Durability) {
+    let builder = SledStore::builder(folder).durability(durability);
+    let store = builder.open().unwrap();
     let output = Arc::new(Mutex::new(stdout()));
     // The harness has begun a line.
     writeln!(output.lock().unwrap()).unwrap();
     let callers: Vec<_> = (0..CALLERS)
-        .map(|_| tokio::spawn(call(store.clone(), Arc::clone(&output))))
+        .map(|_| {
+            let (store, output) = (store.clone(), Arc::clone(&output));
+            let tell = move |id: SessionId, news: News| {
+                let mut output = output.lock().unwrap();
+                writeln!(output, "@{id} {news}").unwrap();
+                output.flush().unwrap();
+            };
+            tokio::spawn(async move { work(&store, &tell).await })
+        })
         .collect();
     for caller in callers {
         caller.await.unwrap().unwrap();
-    }
-}
-
-async fn call(store: SledStore, output: Arc<Mutex<impl Write>>) -> Result<()> {
-    let tell = |what: &str, record: &Record| {
-        let mut output = output.lock().unwrap();
-        writeln!(output, "@{what} {} {}", record.id, record.revision).unwrap();
-        output.flush().unwrap();
-    };
-    loop {
-        let mut record = Record {
-            owner: "everybody".parse().ok(),
-            ..Record::new(SessionToken::generate()?.id(), Lifetime::BROWSER)
-        };
-        for _ in 0..3 {
-            record = stored(record.clone(), store.save(&record).await?);
-            tell("stored", &record);
-        }
-        let old = record.clone();
-        tell("ending", &old);
-        record.id = SessionToken::generate()?.id();
-        record = stored(
-            record.clone(),
-            store.rotate(old.id, &record, Age::Restart).await?,
-        );
-        tell("stored", &record);
-        tell("ended", &old);
-        tell("ending", &record);
-        assert!(store.expire(record.id).await?);
-        tell("ended", &record);
-        record = Record {
-            owner: record.owner,
-            ..Record::new(SessionToken::generate()?.id(), Lifetime::BROWSER)
-        };
-        record = stored(record.clone(), store.save(&record).await?);
-        tell("stored", &record);
-    }
-}
-
-fn stored(record: Record, saved: Saved) -> Record {
-    match saved {
-        Saved::Stored(stamp) => record.stored(stamp),
-        other => panic!("{other:?}"),
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests of several crates share. Everything here panics where it cannot go on.
 
 mod callers;
+mod ledger;
 mod login;
 mod polls;
 mod postgres;
@@ -9,6 +10,7 @@ mod proxy;
 
 pub use crate::{
     callers::Callers,
+    ledger::{Differences, Filling, Ledger, News, work},
     login::Login,
     polls::{dropped_after, dropped_after_every_poll},
     postgres::Postgres,

@@ -41,6 +41,12 @@ impl Postgres {
     /// Starts a server.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_as("")
+    }
+
+    /// Starts a server with settings of its own, which go before the usual ones.
+    #[must_use]
+    pub fn start_as(settings: &str) -> Self {
         let folder = folder();
         done(
             program("initdb")
@@ -50,6 +56,7 @@ impl Postgres {
                 .args(["--encoding=UTF8", "--locale=C"]),
         );
         append(&folder, SETTINGS);
+        append(&folder, settings);
         Self::run(folder)
     }
 
@@ -84,12 +91,17 @@ impl Postgres {
         self.process.kill();
     }
 
+    /// Starts it again at the same address, after it was killed.
+    pub fn start_again(&mut self) {
+        let started = process(&self.folder, self.port);
+        self.process = started.expect("the port was its own");
+    }
+
     /// Ends it as a new version's installation would, and starts it again at the same address.
     pub fn restart(&mut self) {
         self.process.signal("INT"); // its "fast" shutdown
         self.process.wait();
-        let started = process(&self.folder, self.port);
-        self.process = started.expect("the port was its own");
+        self.start_again();
     }
 
     /// Its process.

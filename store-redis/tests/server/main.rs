@@ -1,5 +1,6 @@
 //! What is only this store's own. Needs servers: `scripts/with-servers`.
 
+mod crashes;
 mod errors;
 mod faults;
 mod keys;
