@@ -3,7 +3,7 @@
 //! Numbers are big-endian. A record's row is a header of [`HEADER`] bytes, the owner, and what
 //! `Record::encode` gave; whatever the writer judges by can be read without decoding that.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use cloakroom_store_api::{
     BoxError, Error, Held, Lifetime, Persistence, Record, Result, SessionId, Timestamp,
@@ -11,6 +11,9 @@ use cloakroom_store_api::{
 use sled::IVec;
 
 const FORMAT: u8 = 1;
+
+/// What a later version may write there. What is above it is damage.
+const LATER: RangeInclusive<u8> = FORMAT + 1..=15;
 
 /// Format, revision, created_at, expires_at, idle, absolute, persistence, length of the owner.
 const HEADER: usize = 1 + 5 * 8 + 1 + 2;
@@ -62,6 +65,11 @@ impl Row {
             bytes,
             payload_at,
         })
+    }
+
+    /// Whether a later version of the store wrote the row.
+    pub(crate) fn is_later(bytes: &[u8]) -> bool {
+        bytes.first().is_some_and(|format| LATER.contains(format))
     }
 
     pub(crate) fn owner(&self) -> &[u8] {

@@ -1,4 +1,4 @@
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 use cloakroom_store_api::{Result, Swept, Timestamp};
 use sled::IVec;
@@ -12,6 +12,9 @@ use crate::{
 
 /// The most that one step of a sweep looks at.
 const SWEEP_STEP: usize = 4096;
+
+/// When to look again at a session of a later format.
+const AGAIN: Duration = Duration::from_hours(1);
 
 impl Batch<'_> {
     pub(crate) fn sweep(&mut self, limit: NonZeroU32) -> Result<Swept> {
@@ -45,6 +48,13 @@ impl Batch<'_> {
     fn settle(&mut self, found: &Expiry) -> Result<bool> {
         let (id, owner) = (found.id, &found.owner);
         let entry = self.entry(id)?;
+        if matches!(entry, Some(Entry::Unreadable)) && self.shared.trees.is_later(id)? {
+            // When it dies only the later version knows.
+            let again = self.now + AGAIN;
+            self.changes
+                .insert(Place::Expiry, Expiry::key(again, id), owner);
+            return Ok(false);
+        }
         let is_owner = entry.as_ref().is_some_and(|entry| entry.is_of(owner));
         if !is_owner && !owner.is_empty() {
             self.disown(owner, id);

@@ -122,6 +122,12 @@ impl Trees {
             .map_err(|cause| corrupt(id, cause))
     }
 
+    /// Whether a later version of the store wrote the row of an id.
+    pub(crate) fn is_later(&self, id: SessionId) -> Result<bool> {
+        let found = self.records.get(id.as_bytes()).map_err(sorted)?;
+        Ok(found.is_some_and(|bytes| Row::is_later(&bytes)))
+    }
+
     /// Moves a deadline.
     pub(crate) fn touch(&self, id: SessionId, moved: &Held) -> sled::Result<()> {
         let deadline = row::deadline(moved);
