@@ -4,6 +4,7 @@
 mod batch;
 mod changes;
 mod config;
+mod ending;
 mod error;
 mod owners;
 mod reads;
@@ -162,8 +163,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.begin_closing();
         if let Some(warmer) = self.warmer.take() {
-            // A panic in it means that loads go on through the blocking pool.
-            let _ = warmer.join();
+            ending::wait_for(warmer);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use cloakroom_store_api::{Error, Result};
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::{batch::Batch, error::Failure, shared::Shared};
+use crate::{batch::Batch, ending, error::Failure, shared::Shared};
 
 /// The thread that changes the store, and the queue before it.
 ///
@@ -94,8 +94,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // Its panic was an error of the calls.
-            let _ = thread.join();
+            ending::wait_for(thread);
         }
     }
 }
