@@ -36,7 +36,8 @@ mod tests {
     #[test]
     fn a_thread_that_never_ends_holds_nobody_up() {
         let (keep, stuck) = mpsc::channel::<()>();
-        wait_at_most(MILLI, thread::spawn(move || stuck.recv().unwrap_or_default()));
+        let thread = thread::spawn(move || stuck.recv().unwrap_or_default());
+        wait_at_most(MILLI, thread);
         drop(keep);
     }
 
