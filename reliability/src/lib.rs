@@ -5,6 +5,7 @@ pub mod experiments;
 pub mod histories;
 pub mod rows;
 pub mod sequences;
+pub mod suites;
 pub mod target;
 
 #[allow(dead_code, unreachable_pub)] // The kit's own tests use the rest.

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use cloakroom_reliability::{
     experiments::Experiment,
     rows::{self, Row},
+    suites::{MIDDLEWARE, Suite},
     target::Kind,
 };
 use time::{OffsetDateTime, format_description::well_known::Iso8601};
@@ -26,8 +27,8 @@ struct Arguments {
 enum Task {
     /// Runs experiments on a store, each in a process of its own, and keeps the results.
     Run {
-        /// `memory`, `sled`, `postgres`, `redis`, `redis-cluster`, or `broken` for those in which
-        /// something has to be found.
+        /// `memory`, `sled`, `postgres`, `redis`, `redis-cluster`, `middleware`, or `broken` for
+        /// those in which something has to be found.
         store: String,
         /// Only experiments with this in their name.
         #[arg(long, default_value = "")]
@@ -92,45 +93,104 @@ fn one(name: &str, store: &str, seed: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// What is to be run, in a process of its own, and what its row says.
+struct Trial {
+    name: String,
+    store: String,
+    command: Command,
+    seed: Option<u64>,
+    /// A test fails where something was found; of a broken store it fails where nothing was.
+    is_test: bool,
+}
+
+impl Trial {
+    /// All for a store.
+    fn all(store: &str, seed: u64) -> io::Result<Vec<Self>> {
+        let mut all = Vec::new();
+        if store != MIDDLEWARE {
+            for experiment in Experiment::all() {
+                all.push(Self::experiment(&experiment, store, seed)?);
+            }
+        }
+        for suite in Suite::ALL {
+            let tests = suite.tests.iter().filter(|test| test.place() == store);
+            all.extend(tests.map(|test| Self {
+                name: suite.name.into(),
+                store: test.store.into(),
+                command: test.command(),
+                seed: None,
+                is_test: true,
+            }));
+        }
+        Ok(all)
+    }
+
+    fn experiment(experiment: &Experiment, store: &str, seed: u64) -> io::Result<Self> {
+        let kind = kind(store, experiment)?;
+        let mut command = Command::new(env::current_exe()?);
+        command
+            .args(["one", experiment.name, store, "--seed", &seed.to_string()])
+            .env("CLOAKROOM_ROUNDS", experiment.size_on(kind).to_string());
+        Ok(Self {
+            name: experiment.name.into(),
+            store: kind.to_string(),
+            command,
+            seed: experiment.has_seed().then_some(seed),
+            is_test: false,
+        })
+    }
+}
+
 /// Says whether everything was as it has to be.
 fn run(store: &str, only: &str, docs: &Path, version: &str, seed: u64) -> io::Result<bool> {
     let mut is_right = true;
-    for experiment in Experiment::all().filter(|experiment| experiment.name.contains(only)) {
-        let kind = kind(store, &experiment)?;
+    let trials = Trial::all(store, seed)?;
+    for mut trial in trials.into_iter().filter(|trial| trial.name.contains(only)) {
         let began = Instant::now();
         let Output {
             status,
             stdout,
             stderr,
-        } = Command::new(env::current_exe()?)
-            .args(["one", experiment.name, store, "--seed", &seed.to_string()])
-            .env("CLOAKROOM_ROUNDS", experiment.size_on(kind).to_string())
-            .output()?;
-        let stdout = String::from_utf8_lossy(&stdout);
+        } = trial.command.output()?;
+        let is_broken = trial.store.starts_with("broken");
+        let is_as_it_should_be = status.success() != (is_broken && !trial.is_test);
         let row = Row {
-            name: experiment.name.into(),
-            store: kind.to_string(),
-            is_right: status.success(),
-            figures: stdout.lines().last().unwrap_or("no figures").into(),
-            seed: experiment.has_seed().then_some(seed),
+            command: format!("scripts/reliability {store} --only {}", trial.name),
+            name: trial.name,
+            store: trial.store,
+            is_right: is_as_it_should_be != is_broken,
+            figures: figures(&String::from_utf8_lossy(&stdout)),
+            seed: trial.seed,
             seconds: began.elapsed().as_secs(),
             date: today()?,
             version: version.into(),
-            command: format!("scripts/reliability {store} --only {}", experiment.name),
         };
         println!(
             "{} {}: {} ({} s)",
             row.store, row.name, row.figures, row.seconds
         );
-        let is_broken = matches!(kind, Kind::Broken(_));
-        if row.is_right == is_broken {
+        if !is_as_it_should_be {
             is_right = false;
+            io::stderr().write_all(&stdout)?;
             io::stderr().write_all(&stderr)?;
         }
         rows::put(&docs.join("reliability.jsonl"), row)?;
         page(docs)?;
     }
     Ok(is_right)
+}
+
+/// The last line of figures, such as `rounds=10000 revived=0`.
+fn figures(output: &str) -> String {
+    let lines = output.lines().map(str::trim);
+    let mut figures = lines.filter(|line| {
+        let mut words = line.split(' ');
+        words.all(|word| {
+            word.split_once('=')
+                .is_some_and(|(name, _)| !name.is_empty())
+        })
+    });
+    figures.next_back().unwrap_or("no figures").into()
 }
 
 fn page(docs: &Path) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiments::Experiment;
+use crate::{experiments::Experiment, suites::Suite};
 
 /// What one experiment found in one store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,15 +65,17 @@ fn keyed(row: Row) -> ((String, String), Row) {
 #[must_use]
 pub fn page(rows: &[Row]) -> String {
     let mut page = String::from(PREFACE);
-    for experiment in Experiment::all() {
-        let of = rows.iter().filter(|row| row.name == experiment.name);
+    let experiments = Experiment::all().map(|experiment| (experiment.name, experiment.about));
+    let suites = Suite::ALL.iter().map(|suite| (suite.name, suite.about));
+    for (name, about) in experiments.chain(suites) {
+        let of = rows.iter().filter(|row| row.name == name);
         let (right, broken): (Vec<_>, Vec<_>) =
             of.partition(|row| !row.store.starts_with("broken"));
         if right.is_empty() && broken.is_empty() {
             continue;
         }
-        let name = experiment.name.replace('_', " ");
-        let _ = writeln!(page, "| **{name}**: {} | | | | | |", experiment.about);
+        let name = name.replace('_', " ");
+        let _ = writeln!(page, "| **{name}**: {about} | | | | | |");
         for row in right.into_iter().chain(broken) {
             let result = match (row.store.starts_with("broken"), row.is_right) {
                 (false, true) => String::new(),

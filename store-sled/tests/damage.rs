@@ -14,6 +14,7 @@ use cloakroom_store_api::{
     Age, Data, Error, Lifetime, Record, Result, Saved, SessionId, SessionStore, SessionToken,
 };
 use cloakroom_store_sled::SledStore;
+use cloakroom_test_support::rounds;
 use tokio::{runtime::Runtime, task::spawn_blocking};
 
 const SESSIONS: usize = 300;
@@ -158,9 +159,7 @@ fn try_all(what: &str, test: &str, damage: impl Fn(&Path)) {
         // Not by returning: that would wait for what sled has not come back from.
         std::process::exit(0);
     }
-    let rounds: usize = env::var("CLOAKROOM_ROUNDS").map_or(20, |rounds| {
-        rounds.parse().expect("CLOAKROOM_ROUNDS is a number")
-    });
+    let rounds = rounds(20);
     let whole = tempfile::tempdir().unwrap();
     let ids = Runtime::new().unwrap().block_on(filled(whole.path()));
     let names: Vec<_> = ids.iter().map(SessionId::to_string).collect();

@@ -12,7 +12,7 @@ use std::{
 
 use cloakroom_store_api::SessionId;
 use cloakroom_store_sled::{Durability, SledStore};
-use cloakroom_test_support::{Differences, Ledger, News, work};
+use cloakroom_test_support::{Differences, Ledger, News, rounds, work};
 
 const CALLERS: u32 = 16;
 
@@ -24,11 +24,8 @@ async fn nothing_that_was_answered_is_lost_to_kill_9() {
     if let Some(folder) = env::var_os(FOLDER) {
         return fill(Path::new(&folder), Durability::Always).await;
     }
-    let kills: u32 = env::var("CLOAKROOM_ROUNDS").map_or(20, |rounds| {
-        rounds.parse().expect("CLOAKROOM_ROUNDS is a number")
-    });
     let test = "nothing_that_was_answered_is_lost_to_kill_9";
-    assert_eq!(killed(test, kills).await, Differences::default());
+    assert_eq!(killed(test, rounds(20)).await, Differences::default());
 }
 
 /// So the comparison can find a loss.

@@ -7,6 +7,7 @@ mod polls;
 mod postgres;
 mod process;
 mod proxy;
+mod rounds;
 
 pub use crate::{
     callers::Callers,
@@ -16,4 +17,5 @@ pub use crate::{
     postgres::Postgres,
     process::Process,
     proxy::{Cut, Proxy, Way},
+    rounds::rounds,
 };

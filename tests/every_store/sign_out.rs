@@ -7,6 +7,7 @@ use std::sync::{
 
 use axum::routing::post;
 use cloakroom::{Result, Session, SessionLayer, store::SessionToken};
+use cloakroom_test_support::rounds;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -22,9 +23,7 @@ const TABS: [&str; 4] = ["/count/clicks", "/rotate", "/remember/true", "/rotate"
 
 /// M5, M6: once the sign-out is answered, no node serves the session, under whatever id.
 async fn sign_out_while_others_use_the_session(nodes: Nodes) {
-    let rounds: u32 = std::env::var("CLOAKROOM_ROUNDS").map_or(20, |rounds| {
-        rounds.parse().expect("CLOAKROOM_ROUNDS is a number")
-    });
+    let rounds = rounds(20);
     let [here, there] = nodes.stores.clone().map(SessionLayer::new);
     let here = routes().route("/sign-out", post(sign_out)).layer(here);
     let here = Server::start(here).await;

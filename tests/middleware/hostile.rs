@@ -14,13 +14,6 @@ use axum::{
 };
 use tower::ServiceExt;
 
-/// How often to try: this often, or as `CLOAKROOM_ROUNDS` says.
-fn rounds(usual: u32) -> u32 {
-    std::env::var("CLOAKROOM_ROUNDS").map_or(usual, |rounds| {
-        rounds.parse().expect("CLOAKROOM_ROUNDS is a number")
-    })
-}
-
 /// Asks the application itself, without a connection.
 async fn ask(router: &Router, method: &str, path: &str, cookie: Option<&str>) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(path);

@@ -1,9 +1,9 @@
 //! A server that is killed while it writes. `CLOAKROOM_ROUNDS` sets how often.
 
-use std::{env, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cloakroom_store_api::SessionStore;
-use cloakroom_test_support::{Differences, Ledger, Postgres};
+use cloakroom_test_support::{Differences, Ledger, Postgres, rounds};
 use tokio::time::sleep;
 
 use crate::support::{migrated, named};
@@ -12,9 +12,7 @@ const CALLERS: u32 = 16;
 
 /// Kills it, each time after up to a quarter of a second; until something is different.
 async fn killed(settings: &str) -> Differences {
-    let most: u32 = env::var("CLOAKROOM_ROUNDS").map_or(5, |rounds| {
-        rounds.parse().expect("CLOAKROOM_ROUNDS is a number")
-    });
+    let most = rounds(5);
     let mut server = Postgres::start_as(settings);
     let (builder, _) = named(&server.url());
     let store = migrated(builder.deadline(Duration::from_secs(1))).await;

@@ -1,9 +1,9 @@
 //! A server that is killed while it writes. `CLOAKROOM_ROUNDS` sets how often.
 
-use std::{env, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cloakroom_store_api::SessionStore;
-use cloakroom_test_support::{Differences, Ledger};
+use cloakroom_test_support::{Differences, Ledger, rounds};
 use tokio::time::sleep;
 
 use crate::servers::OwnServer;
@@ -36,15 +36,9 @@ async fn killed(settings: &str, kills: u32) -> Differences {
     all
 }
 
-fn kills() -> u32 {
-    env::var("CLOAKROOM_ROUNDS").map_or(5, |rounds| {
-        rounds.parse().expect("CLOAKROOM_ROUNDS is a number")
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_that_syncs_always_has_all_that_it_answered() {
-    let found = killed("--appendonly yes --appendfsync always", kills()).await;
+    let found = killed("--appendonly yes --appendfsync always", rounds(5)).await;
     assert_eq!(found, Differences::default());
 }
 
@@ -52,7 +46,7 @@ async fn a_killed_server_that_syncs_always_has_all_that_it_answered() {
 /// seconds: what it then answered may be lost, and is not promised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_that_syncs_every_second_has_nothing_wrong() {
-    let found = killed("--appendonly yes --appendfsync everysec", kills()).await;
+    let found = killed("--appendonly yes --appendfsync everysec", rounds(5)).await;
     assert_eq!(found.wrong, 0);
 }
 

@@ -1,6 +1,7 @@
 use cloakroom::{SessionLayer, store::SessionToken};
+use cloakroom_test_support::rounds;
 
-use super::{ask, body, rounds, set_cookie};
+use super::{ask, body, set_cookie};
 use crate::support::{COOKIE, Spy, routes};
 
 /// M14: among 2 to 50 cookies of our name the live one is found wherever it stands, unless four

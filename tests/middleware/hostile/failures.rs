@@ -2,9 +2,10 @@ use std::panic::resume_unwind;
 
 use axum::{extract::Path, http::StatusCode, routing::post};
 use cloakroom::{Result, Session, SessionLayer};
+use cloakroom_test_support::rounds;
 use tokio::task::JoinSet;
 
-use super::{ask, body, rounds, set_cookie};
+use super::{ask, body, set_cookie};
 use crate::support::{COOKIE, Spy, routes};
 
 /// M4, M7: among handlers that panic and fail, what is stored is exactly what the others did.

@@ -14,6 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use cloakroom::{Result, Session, SessionLayer, store::SessionStore};
+use cloakroom_test_support::rounds;
 use futures_util::stream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,7 +22,6 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::rounds;
 use crate::support::{Browser, Server, Spy, routes};
 
 /// What the handlers have done, as they know it themselves.

@@ -4,8 +4,9 @@ use cloakroom::{
     SessionLayer,
     store::{SessionStore, SessionToken},
 };
+use cloakroom_test_support::rounds;
 
-use super::{ask, body, rounds, set_cookie};
+use super::{ask, body, set_cookie};
 use crate::support::{COOKIE, Spy, routes};
 
 /// How a client comes to an id that is no live session here.

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use axum::{extract::Path, routing::post};
 use cloakroom::{Result, Session, SessionLayer};
+use cloakroom_test_support::rounds;
 use tokio::sync::Barrier;
 
-use super::{ask, body, rounds, set_cookie};
+use super::{ask, body, set_cookie};
 use crate::support::{COOKIE, Spy, routes};
 
 /// M16: two requests whose changes fit each by itself, and not together: one is stored, the other
