@@ -64,8 +64,8 @@ async fn connections_that_the_server_ends_tear_nothing() {
     let mut users = JoinSet::new();
     for _ in 0..16 {
         let (store, stop) = (store.clone(), Arc::clone(&stop));
+        let mut record = stored(&store, record()).await;
         users.spawn(async move {
-            let mut record = stored(&store, record()).await;
             let (mut loads, mut failed, mut saves, mut unknown) = (0, 0, 0, 0);
             while !stop.load(Relaxed) {
                 let found = match store.load(record.id).await {
