@@ -35,7 +35,8 @@ impl Lifetime {
     /// The default for a session that dies with the browser: 30 minutes idle, 12 hours at most.
     ///
     /// OWASP's Session Management Cheat Sheet has 15 to 30 minutes of idleness for low-risk
-    /// applications and 4 to 8 hours for an office day; NIST SP 800-63B allows 12 hours (AAL2).
+    /// applications and 4 to 8 hours for an office day; NIST SP 800-63B has 30 minutes and 12
+    /// hours at AAL2 in its revision 3, and an hour and 24 hours in revision 4.
     pub const BROWSER: Self = Self {
         persistence: Persistence::Browser,
         idle: 30 * MINUTE,

@@ -79,6 +79,26 @@ pub async fn an_unreadable_record_can_be_ended(subject: impl Subject) {
     assert_eq!(store.save(&spoiled).await.unwrap(), Saved::Gone);
 }
 
+/// Signing out everywhere ends what cannot be read, such as what a later version has stored (O2).
+pub async fn an_unreadable_record_ends_with_its_owners_others(subject: impl Subject) {
+    let store = subject.store().await;
+    let sound = stored(&store, owned(live(), "ann")).await;
+    let others = stored(&store, owned(live(), "bob")).await;
+    for spoiled in [owned(live(), "ann"), owned(live(), "ann")] {
+        let spoiled = stored(&store, spoiled).await;
+        subject.spoil(&store, spoiled.id).await;
+        store.expire_owner("ann", Some(sound.id)).await.unwrap();
+        assert_eq!(store.load(spoiled.id).await.unwrap(), None);
+        assert_eq!(store.save(&spoiled).await.unwrap(), Saved::Gone);
+    }
+    assert!(is_live(&store, sound.id).await && is_live(&store, others.id).await);
+    subject.spoil(&store, others.id).await;
+    store.expire_owner("ann", None).await.unwrap();
+    assert!(!is_live(&store, sound.id).await);
+    let left = store.load(others.id).await;
+    assert!(matches!(left, Err(Error::Corrupt { .. })), "{left:?}");
+}
+
 /// A record that is too large is refused whole (A4).
 pub async fn a_record_over_the_limit_is_refused(subject: impl Subject) {
     let store = subject.store().await;

@@ -57,6 +57,8 @@ pub enum Flaw {
     SweepCountsWhatOthersRemoved,
     /// One unreadable record spoils a whole listing.
     ErrorsForTheUnreadable,
+    /// What cannot be read does not end with its owner's other sessions.
+    ExpireOwnerSparesTheUnreadable,
 }
 
 /// A store in a map, with one flaw.
@@ -289,7 +291,8 @@ impl SessionStore for BrokenStore {
     async fn expire_owner(&self, owner: &str, except: Option<SessionId>) -> Result<u64> {
         let now = self.clock.now();
         let is_theirs = |id: &SessionId, entry: &Entry| {
-            entry.record.owner.as_deref() == Some(owner) && Some(*id) != except
+            let is_spared = self.flaw == Flaw::ExpireOwnerSparesTheUnreadable && !entry.readable;
+            entry.record.owner.as_deref() == Some(owner) && Some(*id) != except && !is_spared
         };
         if self.flaw == Flaw::ExpireOwnerByAListReadBefore {
             let ids = self.list(owner).await?;

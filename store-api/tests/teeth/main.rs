@@ -74,7 +74,7 @@ teeth! {
         a_dropped_call_leaves_the_state_before_or_after;
     rotate_as_create_then_delete: RotateAsCreateThenDelete =>
         a_dropped_call_leaves_the_state_before_or_after a_rotation_is_never_seen_twice
-        of_two_rotations_one_wins;
+        of_two_rotations_one_wins an_end_beats_a_late_rotation;
     rotate_keeps_the_old_owner: RotateKeepsTheOldOwner => a_rotation_moves_the_session
         the_index_follows_every_change;
     expire_owner_by_a_list_read_before: ExpireOwnerByAListReadBefore =>
@@ -83,4 +83,6 @@ teeth! {
     sweep_what_is_about_to_die: SweepWhatIsAboutToDie => a_sweep_spares_a_touched_session;
     sweep_counts_what_others_removed: SweepCountsWhatOthersRemoved => sweepers_do_not_count_twice;
     errors_for_the_unreadable: ErrorsForTheUnreadable => an_unreadable_record_hurts_nobody_else;
+    expire_owner_spares_the_unreadable: ExpireOwnerSparesTheUnreadable =>
+        an_unreadable_record_ends_with_its_owners_others;
 }
