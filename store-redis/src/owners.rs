@@ -56,14 +56,23 @@ async fn indexed(link: &Link, owner: &Owner) -> Result<Vec<SessionId>> {
     Ok(ids.map(SessionId::from_bytes).collect())
 }
 
-/// The records of these sessions that are the owner's; unreadable ones are left out.
-async fn owned(link: &Link, owner: &Owner, ids: &[SessionId]) -> Result<Vec<Found>> {
+/// Those of these sessions that are the owner's, each with its record unless that cannot be read;
+/// then it is the owner's as far as can be told.
+async fn owned(
+    link: &Link,
+    owner: &Owner,
+    ids: &[SessionId],
+) -> Result<Vec<(SessionId, Option<Found>)>> {
     let mut owned = Vec::new();
     for page in ids.chunks(PAGE) {
-        for found in join_all(page.iter().map(|&id| read(link, id))).await {
+        let found = join_all(page.iter().map(|&id| read(link, id))).await;
+        for (&id, found) in page.iter().zip(found) {
             match found {
-                Ok(Some(found)) if found.record.owner.as_ref() == Some(owner) => owned.push(found),
-                Ok(_) | Err(Error::Corrupt { .. }) => {}
+                Ok(Some(found)) if found.record.owner.as_ref() == Some(owner) => {
+                    owned.push((id, Some(found)));
+                }
+                Ok(_) => {}
+                Err(Error::Corrupt { .. }) => owned.push((id, None)),
                 Err(error) => return Err(error),
             }
         }
@@ -77,7 +86,8 @@ const PAGE: usize = 64;
 pub(crate) async fn list(link: &Link, owner: &Owner) -> Result<Vec<Record>> {
     let ids = indexed(link, owner).await?;
     let found = owned(link, owner, &ids).await?;
-    let live = found.into_iter().filter(|found| found.state == State::Live);
+    let read = found.into_iter().filter_map(|(_, found)| found);
+    let live = read.filter(|found| found.state == State::Live);
     let mut records: Vec<_> = live.map(|found| found.record).collect();
     records.sort_by_key(|record| record.stamp.map(|stamp| stamp.created_at));
     records.reverse();
@@ -110,12 +120,14 @@ pub(crate) async fn expire_all(
             }
         }
         let mut gone = Vec::new();
-        for Found { record, .. } in owned(link, owner, &ids).await? {
-            quiet = 0;
-            if end(link, record.id, owner).await?.0 {
-                ended += 1;
+        for (id, found) in owned(link, owner, &ids).await? {
+            let is_ended = end(link, id, owner).await?.0;
+            ended += u64::from(is_ended);
+            // What cannot be read may be somebody else's, who has it again each time.
+            if is_ended || found.is_some() {
+                quiet = 0;
+                gone.push(id);
             }
-            gone.push(record.id);
         }
         unindex(link, owner.as_bytes(), &gone).await;
     }

@@ -4,6 +4,7 @@ mod crashes;
 mod errors;
 mod faults;
 mod keys;
+mod layout;
 mod owners;
 mod resent;
 mod scripts;
