@@ -136,7 +136,15 @@ impl<C: Call> Lane<C> {
         state.runner_wanted(1)
     }
 
-    /// Counts a runner out that has panicked.
+    /// For a runner to hold while it runs.
+    pub(crate) fn running(&self) -> Running<'_, C> {
+        Running {
+            lane: self,
+            has_ended: false,
+        }
+    }
+
+    /// Counts a runner out that did not come to its end, or was never started.
     pub(crate) fn abandon(&self) {
         self.0.lock().runners -= 1;
     }
@@ -147,6 +155,27 @@ impl<C: Call> State<C> {
         let wanted = !self.waiting.is_empty() && self.runners < at_once;
         self.runners += usize::from(wanted);
         wanted
+    }
+}
+
+/// Lets another runner start if this one panics.
+pub(crate) struct Running<'a, C: Call> {
+    lane: &'a Lane<C>,
+    has_ended: bool,
+}
+
+impl<C: Call> Running<'_, C> {
+    /// [`next`](Lane::next) has counted the runner out.
+    pub(crate) fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
+impl<C: Call> Drop for Running<'_, C> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.lane.abandon();
+        }
     }
 }
 
@@ -163,4 +192,116 @@ pub(crate) fn by_id<T>(
 /// As PostgreSQL's `lock_timeout` has it, where 0 is for ever.
 pub(crate) fn timeout(lock: Duration) -> String {
     format!("{}ms", lock.as_millis().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use cloakroom_store_api::SessionToken;
+
+    use super::*;
+
+    /// A write of a session, of so many bytes.
+    struct Write(SessionId, usize);
+
+    impl Call for Write {
+        type Answer = ();
+
+        const AT_ONCE: usize = 2;
+        const WRITES: bool = true;
+
+        fn lane(_: &Shared) -> &Lane<Self> {
+            unreachable!("the tests have lanes of their own")
+        }
+
+        fn id(&self) -> Option<SessionId> {
+            Some(self.0)
+        }
+
+        fn size(&self) -> usize {
+            self.1
+        }
+
+        async fn run(
+            _: &[&Self],
+            _: Duration,
+            _: &Statements,
+            _: &mut PgConnection,
+        ) -> Answers<()> {
+            unreachable!("nothing is sent")
+        }
+    }
+
+    type Waiter = oneshot::Receiver<Result<()>>;
+
+    fn new_id() -> SessionId {
+        SessionToken::generate().unwrap().id()
+    }
+
+    fn push(lane: &Lane<Write>, id: SessionId, size: usize) -> (bool, Waiter) {
+        let (reply, waiter) = oneshot::channel();
+        let asked = Asked {
+            call: Write(id, size),
+            reply,
+            until: Instant::now() + Duration::from_mins(1),
+        };
+        (lane.push(asked), waiter)
+    }
+
+    /// How many calls the next statement has.
+    fn next(lane: &Lane<Write>) -> Option<usize> {
+        lane.next().map(|calls| calls.len())
+    }
+
+    #[test]
+    fn a_statement_has_no_more_calls_than_it_may() {
+        let lane = Lane::default();
+        let _waiters: Vec<_> = (0..300).map(|_| push(&lane, new_id(), 1)).collect();
+        assert_eq!(
+            [next(&lane), next(&lane), next(&lane)],
+            [Some(256), Some(44), None]
+        );
+    }
+
+    #[test]
+    fn a_statement_has_no_more_bytes_than_it_may_but_one_call() {
+        let lane = Lane::default();
+        let sizes = [BYTES / 2, BYTES / 2, 1, 2 * BYTES, 1];
+        let _waiters = sizes.map(|size| push(&lane, new_id(), size));
+        let counts = [(); 5].map(|()| next(&lane));
+        assert_eq!(counts, [Some(2), Some(1), Some(1), Some(1), None]);
+    }
+
+    #[test]
+    fn writes_of_a_session_go_one_after_another() {
+        let lane = Lane::default();
+        let (busy, other) = (new_id(), new_id());
+        let _waiters = [busy, busy, other].map(|id| push(&lane, id, 1));
+        assert_eq!(
+            [next(&lane), next(&lane), next(&lane)],
+            [Some(2), None, None]
+        );
+        assert!(lane.release(busy), "the second one waits for a runner");
+        assert_eq!([next(&lane), next(&lane)], [Some(1), None]);
+        assert!(!lane.release(busy));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_sent() {
+        let lane = Lane::default();
+        drop(push(&lane, new_id(), 1));
+        let (_, _waiter) = push(&lane, new_id(), 1);
+        assert_eq!([next(&lane), next(&lane)], [Some(1), None]);
+    }
+
+    #[test]
+    fn no_more_runners_are_wanted_than_statements_may_be_on_their_way() {
+        let lane = Lane::default();
+        let wanted = |lane| push(lane, new_id(), 1).0;
+        assert_eq!([&lane; 4].map(wanted), [true, true, false, false]);
+        drop(lane.running());
+        assert_eq!([&lane; 2].map(wanted), [true, false], "one has panicked");
+        assert_eq!(next(&lane), None);
+        lane.running().end();
+        assert_eq!([&lane; 2].map(wanted), [true, false], "one has ended");
+    }
 }

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     error,
-    lane::{Asked, Call, Lane},
+    lane::{Asked, Call},
     shared::Shared,
 };
 
@@ -41,10 +41,7 @@ pub(crate) async fn ask<C: Call>(shared: &Arc<Shared>, call: C) -> Result<C::Ans
 
 async fn run<C: Call>(shared: Arc<Shared>) {
     let lane = C::lane(&shared);
-    let mut running = Running {
-        lane,
-        has_ended: false,
-    };
+    let running = lane.running();
     while let Some(batch) = lane.next() {
         let batch = batch.into_iter().map(|asked| Held::new(&shared, asked));
         deliver(&shared, batch.collect()).await;
@@ -52,21 +49,7 @@ async fn run<C: Call>(shared: Arc<Shared>) {
         // and share the next statement.
         yield_now().await;
     }
-    running.has_ended = true;
-}
-
-/// Lets another runner start if this one panics.
-struct Running<'a, C: Call> {
-    lane: &'a Lane<C>,
-    has_ended: bool,
-}
-
-impl<C: Call> Drop for Running<'_, C> {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.lane.abandon();
-        }
-    }
+    running.end();
 }
 
 /// A call on its way. Dropped, it lets the next write of its session go.

@@ -26,6 +26,6 @@ impl Subject for Fresh {
     }
 
     async fn due(&self, store: &PostgresStore) {
-        support::run(&format!("update {} set sweep_hour = 0", store.table())).await;
+        support::make_due(store).await;
     }
 }

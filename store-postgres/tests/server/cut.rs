@@ -120,22 +120,25 @@ async fn a_write_that_is_cut_off_is_done_or_not_and_never_sent_twice() {
                 // So that the connection has the statement prepared, and what is cut is its run.
                 let warm_up = Try::new(&store, write).await;
                 assert!(warm_up.run(&store).await.unwrap(), "{write:?}");
-                let case = Try::new(&store, write).await;
+                // Two, which share a statement unless the first one is on its way already.
+                let cases = [Try::new(&store, write).await, Try::new(&store, write).await];
                 // What it moves shows in whole milliseconds.
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 proxy.cut_next(cut);
-                let answer = case.run(&store).await;
+                let answers = tokio::join!(cases[0].run(&store), cases[1].run(&store));
                 proxy.spare();
-                let state = case.state(&store).await;
-                tries += 1;
-                torn += u32::from(state == State::Torn);
-                done += u32::from(state == State::After);
-                match answer {
-                    Ok(true) => torn += u32::from(state != State::After),
-                    // Nobody else was there to be first.
-                    Ok(false) => twice += 1,
-                    Err(Error::Unavailable(_)) => unknown += 1,
-                    Err(error) => panic!("{write:?}: {error:?}"),
+                for (case, answer) in cases.iter().zip([answers.0, answers.1]) {
+                    let state = case.state(&store).await;
+                    tries += 1;
+                    torn += u32::from(state == State::Torn);
+                    done += u32::from(state == State::After);
+                    match answer {
+                        Ok(true) => torn += u32::from(state != State::After),
+                        // Nobody else was there to be first.
+                        Ok(false) => twice += 1,
+                        Err(Error::Unavailable(_)) => unknown += 1,
+                        Err(error) => panic!("{write:?}: {error:?}"),
+                    }
                 }
             }
         }

@@ -9,6 +9,7 @@ mod frozen;
 mod full_disk;
 mod import;
 mod killed;
+mod layout;
 mod locks;
 mod schema;
 mod standby;

@@ -84,6 +84,11 @@ pub(crate) async fn run(sql: &str) {
         .unwrap();
 }
 
+/// Makes the next sweep look at every record.
+pub(crate) async fn make_due(store: &PostgresStore) {
+    run(&format!("update {} set sweep_hour = 0", store.table())).await;
+}
+
 /// Makes the stored record of a session unreadable.
 pub(crate) async fn spoil(store: &PostgresStore, id: SessionId) {
     let table = store.table();
@@ -105,6 +110,13 @@ pub(crate) async fn number(sql: &str) -> i64 {
 pub(crate) fn record() -> Record {
     let id = SessionToken::generate().unwrap().id();
     Record::new(id, Lifetime::BROWSER)
+}
+
+pub(crate) fn owned(owner: &str) -> Record {
+    Record {
+        owner: Some(owner.parse().unwrap()),
+        ..record()
+    }
 }
 
 pub(crate) async fn stored(store: &impl SessionStore, record: Record) -> Record {
