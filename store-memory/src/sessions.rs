@@ -194,3 +194,39 @@ impl Expiry<SessionId, Entry> for ByDeadline {
         Some(self.reclaim_after(entry))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, hash::BuildHasher};
+
+    use cloakroom_store_api::{Held, Lifetime, ManualClock, Record, SessionToken, Verdict};
+
+    use super::*;
+
+    fn new_id() -> SessionId {
+        SessionToken::generate().unwrap().id()
+    }
+
+    #[test]
+    fn moka_reclaims_the_dead_though_nobody_sweeps() {
+        let clock = StoreClock::new(Arc::new(ManualClock::new()));
+        let record = Record::new(new_id(), Lifetime::BROWSER);
+        let Verdict::Store(held) = Held::save(None, &record, clock.now()) else {
+            panic!("a new session is stored");
+        };
+        let entry = Entry::new(&record, held);
+        let expiry = ByDeadline(Arc::new(clock));
+        let expected = Some(record.lifetime.idle() + RECLAIM_AFTER);
+        let now = Instant::now();
+        let created = expiry.expire_after_create(&record.id, &entry, now);
+        let updated = expiry.expire_after_update(&record.id, &entry, now, None);
+        assert_eq!((created, updated), (expected, expected));
+    }
+
+    #[test]
+    fn ids_have_different_hashes() {
+        let hasher = BuildHasherDefault::<IdHasher>::default();
+        let hashes: HashSet<_> = (0..1_000).map(|_| hasher.hash_one(new_id())).collect();
+        assert_eq!(hashes.len(), 1_000);
+    }
+}

@@ -1,6 +1,7 @@
 //! The one writer: what shares a batch, and what ends it.
 
 use super::*;
+use crate::{batch::Batch, row::Draft};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_callers_wait_for_each_other_and_for_nothing_else() {
@@ -29,17 +30,56 @@ async fn sixty_four_callers_wait_for_each_other_and_for_nothing_else() {
     }
 }
 
+/// A new record with a note of this length.
+fn noted(length: usize) -> Record {
+    let note = format!("\"{}\"", "x".repeat(length));
+    Record {
+        data: Data::new(&BTreeMap::from([("note", &*note)])).unwrap(),
+        ..new_record(None)
+    }
+}
+
+#[tokio::test]
+async fn a_batch_knows_how_many_bytes_it_has() {
+    let folder = folder();
+    let store = SledStore::open(folder.path()).unwrap();
+    let mut batch = Batch::new(&store.0.shared);
+    let mut least = 0;
+    for length in [100, 2_000] {
+        batch.next();
+        let saved = batch.save(Draft::new(&noted(length)).unwrap()).unwrap();
+        assert!(matches!(saved, Saved::Stored(_)));
+        least += length;
+        let size = batch.size();
+        assert!((least..least + 400).contains(&size), "{size}");
+    }
+}
+
+/// Loads that may have to read the disk are not done on the caller's thread.
+#[tokio::test]
+async fn more_sessions_than_fit_the_cache_need_the_disk() {
+    let folder = folder();
+    let builder = SledStore::builder(folder.path()).cache_capacity(8 * 1024 * 1024);
+    let store = builder.open().unwrap();
+    let shared = &store.0.shared;
+    while !shared.reads_need_no_disk() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        shared.measure();
+    }
+    for _ in 0..8 {
+        stored(&store, noted(1_000_000)).await;
+    }
+    shared.measure();
+    assert!(!shared.reads_need_no_disk());
+}
+
 #[tokio::test]
 async fn records_of_the_largest_size_share_batches() {
     let folder = folder();
     let store = SledStore::open(folder.path()).unwrap();
-    let text = format!("\"{}\"", "x".repeat(1024 * 1024 - 100));
     let saves: Vec<_> = (0..8)
         .map(|_| {
-            let record = Record {
-                data: Data::new(&BTreeMap::from([("big", &*text)])).unwrap(),
-                ..new_record(None)
-            };
+            let record = noted(1024 * 1024 - 100);
             let store = store.clone();
             tokio::spawn(async move { stored(&store, record).await })
         })
