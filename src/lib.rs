@@ -1,4 +1,4 @@
-#![cfg_attr(feature = "axum", doc = include_str!("../README.md"))]
+#![cfg_attr(feature = "axum", doc = include_str!("front.md"))]
 #![cfg_attr(
     not(feature = "axum"),
     doc = "Web sessions, with the store chosen by a feature or a URL."
@@ -13,6 +13,7 @@ mod extract;
 mod key;
 mod layer;
 mod observe;
+mod random;
 mod session;
 mod sweeper;
 

@@ -42,6 +42,8 @@ pub(crate) use self::{
 /// both, and [`update`](Self::update) runs its closure again. If the session has ended meanwhile
 /// the changes are dropped: logout wins.
 ///
+/// What leaves the entries as this request has loaded them is no change, and nothing is stored.
+///
 /// # Responses that are errors
 ///
 /// With a status of `5xx` nothing is stored but what acted at once; with `4xx` all is.

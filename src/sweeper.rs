@@ -10,7 +10,7 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    observe,
+    observe, random,
     store::{self, SessionStore},
 };
 
@@ -98,7 +98,7 @@ impl Sweeper {
     /// can be dropped at any time. It needs a Tokio runtime with time enabled.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut rest = FIRST.min(self.interval).mul_f64(fastrand::f64());
+        let mut rest = FIRST.min(self.interval).mul_f64(random::share());
         let mut failures = 0;
         while rested(rest, stop.as_mut()).await {
             rest = match self.sweep(stop.as_mut()).await {
@@ -151,7 +151,7 @@ const MOST_DOUBLINGS: u32 = 17;
 /// 50 to 150 % of a duration.
 fn jittered(duration: Duration) -> Duration {
     // The longest durations are out of its reach, and need no jitter.
-    let share = 0.5 + fastrand::f64();
+    let share = 0.5 + random::share();
     Duration::try_from_secs_f64(duration.as_secs_f64() * share).unwrap_or(duration)
 }
 

@@ -15,6 +15,7 @@ use crate::{
     Error, Result,
     layer::{Config, Outage},
     observe::{self, observed},
+    random,
     session::state::State,
     store::{self, Record, Saved, SessionId, SessionToken},
 };
@@ -190,9 +191,9 @@ impl Retry {
         if since.elapsed() >= CONTENTION {
             return Err(Error::Contended);
         }
-        let most = 1_000 << self.tries.min(6);
+        let most = Duration::from_millis(1 << self.tries.min(6));
         self.tries += 1;
-        sleep(Duration::from_micros(fastrand::u64(0..most))).await;
+        sleep(most.mul_f64(random::share())).await;
         Ok(())
     }
 }

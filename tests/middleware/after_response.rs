@@ -1,8 +1,15 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use axum::routing::get;
-use cloakroom::{Committed, Error, Persistence, Session, SessionLayer};
+use axum::{
+    http::{Request, Response},
+    routing::get,
+};
+use cloakroom::{Committed, Error, Persistence, Result, Session, SessionHandle, SessionLayer};
 use tokio::sync::{Notify, mpsc};
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Server, Spy, routes};
 
@@ -87,4 +94,84 @@ async fn a_websocket_learns_of_the_sign_out() {
         (true, false, Committed::Gone)
     );
     assert_eq!(store.records().await, 0);
+}
+
+/// M20: where no response will come, no id changes.
+#[tokio::test]
+async fn no_id_changes_when_the_client_has_gone() {
+    let store = Spy::new();
+    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let slow = {
+        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+        async move |session: Session| -> Result<()> {
+            tokio::spawn({
+                let (go_on, report) = (Arc::clone(&go_on), report.clone());
+                async move {
+                    go_on.notified().await;
+                    report.send(session.rotate().await.is_ok()).unwrap();
+                }
+            });
+            reached.notify_one();
+            std::future::pending().await
+        }
+    };
+    let routes = routes().route("/slow", get(slow));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    browser.post("/set/a/1").await;
+    let stream = browser.send("GET", "/slow", &browser.header()).await;
+    reached.notified().await;
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    go_on.notify_one();
+    let rotated = reports.recv().await.unwrap();
+    let alive = browser.get("/get/a").await.body == "1";
+    assert!(!rotated && alive, "rotated={rotated} alive={alive}");
+}
+
+/// M20: the same after an inner service's error.
+#[tokio::test]
+async fn no_session_is_made_after_an_inner_error() {
+    let store = Spy::new();
+    let kept = Arc::new(Mutex::new(None));
+    let failing = {
+        let kept = Arc::clone(&kept);
+        service_fn(move |request: Request<String>| {
+            let kept = Arc::clone(&kept);
+            async move {
+                let handle = request.extensions().get::<SessionHandle>().unwrap().clone();
+                *kept.lock().unwrap() = Some(handle.load().await.unwrap());
+                Err::<Response<String>, _>("failed")
+            }
+        })
+    };
+    let service = SessionLayer::new(store.clone()).layer(failing);
+    let _ = service.oneshot(Request::new(String::new())).await;
+    let session: Session = kept.lock().unwrap().take().unwrap();
+    let signed_in = session.sign_in("ann").await;
+    assert!(signed_in.is_err(), "a session that nobody has a cookie of");
+    assert_eq!(store.records().await, 0);
+}
+
+/// M20: `remember` after the response changes nothing, with a commit after it either.
+#[tokio::test]
+async fn remember_after_the_response_does_nothing() {
+    let store = Spy::new();
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let stream = async move |session: Session| {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            session.remember(true);
+            report.send(session.commit().await.unwrap()).unwrap();
+        });
+    };
+    let routes = routes().route("/stream", get(stream));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    browser.post("/set/a/1").await;
+    browser.get("/stream").await;
+    assert_eq!(reports.recv().await.unwrap(), Committed::Unchanged);
 }

@@ -8,16 +8,12 @@ use std::{
 
 use axum::{
     Router,
-    http::{Request, Response},
     routing::{get, post},
 };
-use cloakroom::{
-    Committed, Marked, Outage, Result, Session, SessionHandle, SessionLayer, store::Lifetime,
-};
+use cloakroom::{Committed, Marked, Outage, Result, Session, SessionLayer, store::Lifetime};
 use tokio::sync::{Notify, mpsc};
-use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{DAY, Log, MINUTE, Server, Spy, routes};
+use crate::support::{DAY, MINUTE, Server, Spy, routes};
 
 struct Admin;
 
@@ -280,86 +276,6 @@ async fn a_layer_nested_twice_does_nothing() {
     );
 }
 
-/// M20: where no response will come, no id changes.
-#[tokio::test]
-async fn no_id_changes_when_the_client_has_gone() {
-    let store = Spy::new();
-    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (report, mut reports) = mpsc::unbounded_channel();
-    let slow = {
-        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
-        async move |session: Session| -> Result<()> {
-            tokio::spawn({
-                let (go_on, report) = (Arc::clone(&go_on), report.clone());
-                async move {
-                    go_on.notified().await;
-                    report.send(session.rotate().await.is_ok()).unwrap();
-                }
-            });
-            reached.notify_one();
-            std::future::pending().await
-        }
-    };
-    let routes = routes().route("/slow", get(slow));
-    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
-        .await
-        .browser();
-    browser.post("/set/a/1").await;
-    let stream = browser.send("GET", "/slow", &browser.header()).await;
-    reached.notified().await;
-    drop(stream);
-    tokio::time::sleep(Duration::from_millis(30)).await;
-    go_on.notify_one();
-    let rotated = reports.recv().await.unwrap();
-    let alive = browser.get("/get/a").await.body == "1";
-    assert!(!rotated && alive, "rotated={rotated} alive={alive}");
-}
-
-/// M20: the same after an inner service's error.
-#[tokio::test]
-async fn no_session_is_made_after_an_inner_error() {
-    let store = Spy::new();
-    let kept = Arc::new(Mutex::new(None));
-    let failing = {
-        let kept = Arc::clone(&kept);
-        service_fn(move |request: Request<String>| {
-            let kept = Arc::clone(&kept);
-            async move {
-                let handle = request.extensions().get::<SessionHandle>().unwrap().clone();
-                *kept.lock().unwrap() = Some(handle.load().await.unwrap());
-                Err::<Response<String>, _>("failed")
-            }
-        })
-    };
-    let service = SessionLayer::new(store.clone()).layer(failing);
-    let _ = service.oneshot(Request::new(String::new())).await;
-    let session: Session = kept.lock().unwrap().take().unwrap();
-    let signed_in = session.sign_in("ann").await;
-    assert!(signed_in.is_err(), "a session that nobody has a cookie of");
-    assert_eq!(store.records().await, 0);
-}
-
-/// M20: `remember` after the response changes nothing, with a commit after it either.
-#[tokio::test]
-async fn remember_after_the_response_does_nothing() {
-    let store = Spy::new();
-    let (report, mut reports) = mpsc::unbounded_channel();
-    let stream = async move |session: Session| {
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            session.remember(true);
-            report.send(session.commit().await.unwrap()).unwrap();
-        });
-    };
-    let routes = routes().route("/stream", get(stream));
-    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
-        .await
-        .browser();
-    browser.post("/set/a/1").await;
-    browser.get("/stream").await;
-    assert_eq!(reports.recv().await.unwrap(), Committed::Unchanged);
-}
-
 /// M4: the closure of an update may change another key.
 #[tokio::test]
 async fn an_update_may_change_another_key() {
@@ -404,62 +320,4 @@ async fn a_clock_at_the_end_of_time_is_no_panic() {
     browser.post("/set/a/1").await;
     store.clock.advance(Duration::from_secs(30));
     assert_eq!(browser.get("/get/a").await.body, "1");
-}
-
-/// M17: values of the session are in no log.
-#[tokio::test]
-async fn a_value_is_in_no_log() {
-    let log = Log::default();
-    let _guard = log.subscribe("info");
-    let store = Spy::new();
-    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let slow = {
-        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
-        async move |session: Session| -> Result<()> {
-            session.update("n", |n: Option<u32>| n.unwrap_or(0) + 1)?;
-            reached.notify_one();
-            go_on.notified().await;
-            Ok(())
-        }
-    };
-    let routes = routes().route("/slow", post(slow));
-    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
-        .await
-        .browser();
-    browser.post("/set/first/1").await;
-    let mut other = browser.clone();
-    let slow = tokio::spawn(async move { other.post("/slow").await.status });
-    reached.notified().await;
-    browser.post("/set/n/my-secret-password").await;
-    go_on.notify_one();
-    println!("status={}", slow.await.unwrap());
-    let text = log.text();
-    assert!(!text.contains("my-secret-password"), "{text}");
-}
-
-/// M15: an unreadable record is one error in the log.
-#[tokio::test]
-async fn an_unreadable_record_is_one_event() {
-    let log = Log::default();
-    let _guard = log.subscribe("error");
-    let store = Spy::new();
-    let mut browser = Server::with(SessionLayer::new(store.clone()))
-        .await
-        .browser();
-    browser.post("/set/a/1").await;
-    store.spoil(true);
-    browser.get("/get/a").await;
-    let text = log.text();
-    assert_eq!(text.lines().count(), 1, "{text}");
-}
-
-/// Without a layer, the log says what to do.
-#[tokio::test]
-async fn a_missing_layer_is_in_the_log() {
-    let log = Log::default();
-    let _guard = log.subscribe("trace");
-    let mut browser = Server::start(routes()).await.browser();
-    assert_eq!(browser.get("/get/a").await.status, 500);
-    let text = log.text();
-    assert!(text.contains("SessionLayer"), "{text}");
 }

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
+use axum::routing::get;
 use cloakroom::{
-    Persistence, SessionLayer,
+    Persistence, Session, SessionLayer,
     store::{Lifetime, SessionStore},
 };
 
-use crate::support::{COOKIE, DAY, MINUTE, Server, Spy};
+use crate::support::{COOKIE, DAY, MINUTE, Server, Spy, routes};
 
 /// M8: a session that is used lives on, by touches that are rare.
 #[tokio::test]
@@ -34,6 +35,22 @@ async fn a_session_in_use_is_touched_at_a_twentieth() {
     }
     store.clock.advance(30 * MINUTE);
     assert_eq!(browser.get("/get/a").await.body, "");
+}
+
+/// What a handler is told of the deadline is what the store said.
+#[tokio::test]
+async fn a_session_knows_how_long_it_lives() {
+    let store = Spy::new();
+    let ask = async |session: Session| format!("{:?}", session.remaining());
+    let routes = routes().route("/remaining", get(ask));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    assert_eq!(browser.get("/remaining").await.body, "None");
+    browser.post("/set/a/1").await;
+    store.clock.advance(MINUTE);
+    let minutes_29 = format!("{:?}", Some(29 * MINUTE));
+    assert_eq!(browser.get("/remaining").await.body, minutes_29);
 }
 
 /// M8: neither a session that nobody looks at is touched, nor one that is saved.

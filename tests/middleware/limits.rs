@@ -49,6 +49,24 @@ async fn a_large_record_is_refused_at_commit() {
     assert!(browser.post("/insert").await.cookie(COOKIE).is_some());
 }
 
+/// M16: the limit itself is allowed, and not a byte more.
+#[tokio::test]
+async fn a_record_may_be_as_large_as_its_limit() {
+    let store = Spy::new();
+    let mut browser = Server::with(SessionLayer::new(store.clone()))
+        .await
+        .browser();
+    browser.post(&format!("/set/a/{}", "x".repeat(2_000))).await;
+    let size = store.record(&browser).await.encode().unwrap().len();
+    for (limit, status) in [(size - 1, 500), (size, 200)] {
+        let layer = SessionLayer::new(store.clone()).record_limit(limit);
+        let mut limited = Server::with(layer).await.browser();
+        limited.cookies = browser.cookies.clone();
+        let path = format!("/set/a/{}", "y".repeat(2_000));
+        assert_eq!(limited.post(&path).await.status, status, "{limit}");
+    }
+}
+
 /// M16: acts check the size too, where a limit has become lower than a session is large.
 #[tokio::test]
 async fn a_record_over_a_lowered_limit_is_not_rotated() {

@@ -10,6 +10,7 @@ mod interleavings;
 mod lazy;
 mod lifetimes;
 mod limits;
+mod logs;
 mod metrics;
 mod nested;
 mod outages;

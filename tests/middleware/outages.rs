@@ -1,5 +1,13 @@
-use axum::{http::StatusCode, routing::post};
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+    routing::post,
+};
 use cloakroom::{Error, MemoryStore, Outage, Result, Session, SessionLayer};
+use tokio::time::Instant;
+use tower::ServiceExt;
 
 use crate::support::{COOKIE, Server, Spy, routes};
 
@@ -134,4 +142,20 @@ async fn a_value_of_another_type_is_an_error_of_its_own() {
         .browser();
     browser.post("/set/a/text").await;
     assert_eq!(browser.post("/read").await.body, "3 text");
+}
+
+/// A store whose calls never end holds up a response for 15 seconds, and no longer; then it is a
+/// 503 that stores nothing.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_holds_up_no_response() {
+    let store = Spy::new();
+    let app = routes().layer(SessionLayer::new(store.clone()));
+    store.slow(Duration::MAX);
+    let began = Instant::now();
+    let request = Request::post("/set/a/1").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers().get("set-cookie"), None);
+    assert_eq!(began.elapsed().as_secs(), 15);
+    assert_eq!(store.records().await, 0);
 }

@@ -1,6 +1,6 @@
 //! The sweeper, on a clock that leaps from one rest to the next.
 
-use std::{collections::BTreeMap, future::pending, time::Duration};
+use std::{collections::BTreeMap, future::pending, num::NonZeroU32, time::Duration};
 
 use cloakroom::{
     Persistence, Sweeper,
@@ -52,6 +52,27 @@ async fn batches_go_on_until_nothing_is_left() {
     assert_eq!(store.calls(), ["sweep"; 4]);
     let removed = metric(&metrics, "cloakroom_sweep_removed_total");
     assert_eq!(removed, Some(DebugValue::Counter(8)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_as_large_as_it_is_asked_for() {
+    let store = Spy::new();
+    store.swept(&[2, 2]);
+    let two = NonZeroU32::new(2).unwrap();
+    tokio::spawn(sweeper(&store).batch(two).run_until(pending()));
+    sleep(Duration::from_secs(61)).await;
+    assert_eq!(store.limits(), [2; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_rests_between_batches() {
+    let store = Spy::new();
+    store.swept(&[3, 3]);
+    let pause = Duration::from_secs(5);
+    tokio::spawn(sweeper(&store).pause(pause).run_until(pending()));
+    let gaps = gaps(&store, 3, TENTH).await;
+    println!("gaps={gaps:.1?}");
+    assert!(gaps[1..].iter().all(|gap| (4.9..5.2).contains(gap)));
 }
 
 #[tokio::test(start_paused = true)]

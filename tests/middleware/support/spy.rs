@@ -28,6 +28,7 @@ pub(crate) struct Spy {
     slow: Arc<Mutex<Duration>>,
     spoiled: Arc<AtomicBool>,
     swept: Arc<Mutex<Vec<Swept>>>,
+    limits: Arc<Mutex<Vec<u32>>>,
     moving: Arc<AtomicU32>,
 }
 
@@ -45,6 +46,7 @@ impl Spy {
             slow: Arc::default(),
             spoiled: Arc::default(),
             swept: Arc::default(),
+            limits: Arc::default(),
             moving: Arc::default(),
         }
     }
@@ -77,6 +79,11 @@ impl Spy {
                 more: true,
             })
             .collect();
+    }
+
+    /// How many sessions each sweep was to remove at most.
+    pub(crate) fn limits(&self) -> Vec<u32> {
+        self.limits.lock().unwrap().clone()
     }
 
     /// Takes this long for every call.
@@ -181,6 +188,7 @@ impl SessionStore for Spy {
 
     async fn sweep(&self, limit: NonZeroU32) -> StoreResult<Swept> {
         self.called("sweep").await?;
+        self.limits.lock().unwrap().push(limit.get());
         let swept = self.swept.lock().unwrap().pop();
         match swept {
             Some(swept) => Ok(swept),
