@@ -52,13 +52,15 @@ macro_rules! races {
     };
 }
 
-const RACES: [Experiment; 11] = races! {
+const RACES: [Experiment; 12] = races! {
     sixteen_writers_lose_nothing: 500, CheckThenSet 25,
         "16 writers count up one entry, 500 times each";
     an_end_beats_a_late_save: 10_000, CheckThenSet 2_000,
         "a session is ended while it is saved";
     an_end_beats_a_late_touch: 10_000, TouchWritesBackWhatItRead 2_000,
         "a session is ended while it is touched";
+    an_end_beats_a_late_rotation: 10_000, RotateAsCreateThenDelete 500,
+        "a session is ended while it is rotated";
     of_many_creators_one_wins: 2_000, CheckThenSet 100,
         "8 tasks create the same id";
     a_rotation_beats_a_late_save: 5_000, CheckThenSet 500,

@@ -3,6 +3,7 @@
 mod call;
 pub mod experiments;
 pub mod histories;
+pub mod processes;
 pub mod rows;
 pub mod sequences;
 pub mod suites;

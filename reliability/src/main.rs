@@ -11,8 +11,9 @@ use std::{
 use clap::{Parser, Subcommand};
 use cloakroom_reliability::{
     experiments::Experiment,
+    processes,
     rows::{self, Row},
-    suites::{MIDDLEWARE, Suite},
+    suites::{Suite, is_no_store},
     target::Kind,
 };
 use time::{OffsetDateTime, format_description::well_known::Iso8601};
@@ -27,7 +28,7 @@ struct Arguments {
 enum Task {
     /// Runs experiments on a store, each in a process of its own, and keeps the results.
     Run {
-        /// `memory`, `sled`, `postgres`, `redis`, `redis-cluster`, `middleware`, or `broken` for
+        /// `memory`, `sled`, `postgres`, `redis`, `redis-cluster`, `middleware`, `fuzz`, or `broken` for
         /// those in which something has to be found.
         store: String,
         /// Only experiments with this in their name.
@@ -50,6 +51,9 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Does as it is told, by lines on standard input: the other of two processes on one store.
+    #[command(hide = true)]
+    Partner { store: Kind, place: String },
     /// Makes the page of the rows.
     Page {
         #[arg(long, default_value = "docs")]
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
             seed,
         } => run(&store, &only, &docs, &version, seed),
         Task::One { name, store, seed } => one(&name, &store, seed).map(|()| true),
+        Task::Partner { store, place } => processes::obey(store, &place).map(|()| true),
         Task::Page { docs } => page(&docs).map(|()| true),
     };
     match done {
@@ -107,7 +112,7 @@ impl Trial {
     /// All for a store.
     fn all(store: &str, seed: u64) -> io::Result<Vec<Self>> {
         let mut all = Vec::new();
-        if store != MIDDLEWARE {
+        if !is_no_store(store) {
             for experiment in Experiment::all() {
                 all.push(Self::experiment(&experiment, store, seed)?);
             }

@@ -1,5 +1,7 @@
 //! Tests of other packages that are run at full size, and whose figures are on the page.
 
+mod list;
+
 use std::process::Command;
 
 /// What tests in several places try.
@@ -16,8 +18,8 @@ pub struct Suite {
 /// A test of a package.
 #[derive(Clone, Copy, Debug)]
 pub struct Test {
-    /// What is tried; the first word is a store, `middleware`, or `broken:` where something has
-    /// to be found.
+    /// What is tried; the first word is a store, `middleware`, `fuzz`, or `broken:` where
+    /// something has to be found.
     pub store: &'static str,
     package: &'static str,
     name: &'static str,
@@ -27,272 +29,23 @@ pub struct Test {
 
 impl Suite {
     /// All there are.
-    pub const ALL: &[Self] = &[
-        Self {
-            name: "killed",
-            about: "the process, or the server, is killed -9 while 16 callers save, rotate and end \
-                    sessions; what was answered has to be there again",
-            tests: &[
-                Test::of("sled", SLED, "nothing_that_was_answered_is_lost_to_kill_9").rounds(200),
-                Test::of(
-                    "postgres, fsync on",
-                    POSTGRES,
-                    "crashes::a_killed_server_has_all_that_it_answered",
-                )
-                .rounds(20),
-                Test::of(
-                    "redis, appendfsync always",
-                    REDIS,
-                    "crashes::a_killed_server_that_syncs_always_has_all_that_it_answered",
-                )
-                .rounds(20),
-                Test::of(
-                    "redis, appendfsync everysec, which may lose a second or two",
-                    REDIS,
-                    "crashes::a_killed_server_that_syncs_every_second_has_nothing_wrong",
-                )
-                .rounds(20),
-                Test::of(
-                    "broken: sled, flushed once a minute",
-                    SLED,
-                    "what_was_not_flushed_is_lost_to_kill_9",
-                ),
-                Test::of(
-                    "broken: postgres, synchronous_commit off",
-                    POSTGRES,
-                    "crashes::a_killed_server_that_answers_before_it_writes_loses_sessions",
-                ),
-                Test::of(
-                    "broken: redis, appendonly no",
-                    REDIS,
-                    "crashes::a_killed_server_that_writes_nothing_loses_sessions",
-                ),
-            ],
-        },
-        Self {
-            name: "damaged_folder",
-            about: "sled's folder is cut at its end, or up to 8 bits in it are flipped; a process \
-                    that uses it must not panic or show what nobody stored",
-            tests: &[
-                Test::of(
-                    "sled, cut",
-                    SLED,
-                    "a_folder_cut_at_its_end_shows_nothing_that_was_not_stored",
-                )
-                .rounds(200),
-                Test::of(
-                    "sled, bits flipped",
-                    SLED,
-                    "a_folder_with_flipped_bits_shows_nothing_that_was_not_stored",
-                )
-                .rounds(200),
-                Test::of(
-                    "broken: each session has the data of another",
-                    SLED,
-                    "what_nobody_stored_is_noticed",
-                ),
-            ],
-        },
-        Self {
-            name: "a_later_format",
-            about: "what a later version wrote is refused, not overwritten, and removed only when \
-                    it is ended",
-            tests: &[Test::of(
-                "sled",
-                SLED,
-                "tests::unreadable::a_row_of_a_later_format_is_left_alone_until_it_is_ended",
-            )],
-        },
-        Self {
-            name: "flipped_bits",
-            about: "any two bits of an encoded session are flipped; decoding has to refuse it",
-            tests: &[Test::of(
-                "the wire format",
-                API,
-                "codec::tests::any_two_flipped_bits_are_found",
-            )],
-        },
-        Self {
-            name: "dropped_calls",
-            about: "the future of a call is dropped after each of its polls",
-            tests: &[
-                Test::of(
-                    "postgres",
-                    POSTGRES,
-                    "drops::calls_dropped_after_every_poll_harm_nobody",
-                ),
-                Test::of("redis", REDIS, "faults::dropped_calls_shift_nobodys_answer"),
-            ],
-        },
-        Self {
-            name: "frozen",
-            about: "the server stops answering while many call; nobody waits longer than the deadline",
-            tests: &[
-                Test::of(
-                    "postgres",
-                    POSTGRES,
-                    "frozen::a_frozen_server_hangs_nobody_and_signs_nobody_out",
-                ),
-                Test::of("redis", REDIS, "faults::a_frozen_server_hangs_nobody"),
-            ],
-        },
-        Self {
-            name: "killed_connections",
-            about: "the server ends connections while they are used; each answer is from before or \
-                    from after, never torn",
-            tests: &[
-                Test::of(
-                    "postgres",
-                    POSTGRES,
-                    "killed::a_thousand_connections_that_the_server_ends_tear_nothing",
-                ),
-                Test::of(
-                    "redis",
-                    REDIS,
-                    "faults::connections_that_the_server_ends_tear_nothing",
-                ),
-            ],
-        },
-        Self {
-            name: "lost_answers",
-            about: "a connection is cut before the request or before the answer of a write",
-            tests: &[
-                Test::of(
-                    "postgres",
-                    POSTGRES,
-                    "cut::a_write_that_is_cut_off_is_done_or_not_and_never_sent_twice",
-                ),
-                Test::of(
-                    "redis",
-                    REDIS,
-                    "resent::a_write_whose_answer_was_lost_is_done_once",
-                ),
-            ],
-        },
-        Self {
-            name: "failover",
-            about: "the server that takes the writes is killed, and another takes its place",
-            tests: &[
-                Test::of(
-                    "postgres, synchronous standby",
-                    POSTGRES,
-                    "standby::a_promoted_standby_has_all_that_was_acknowledged",
-                ),
-                Test::of(
-                    "redis-cluster",
-                    REDIS,
-                    "a_killed_master_of_a_cluster_is_replaced",
-                ),
-                Test::of(
-                    "redis, Sentinel",
-                    REDIS,
-                    "a_killed_master_under_sentinel_is_replaced",
-                ),
-            ],
-        },
-        Self {
-            name: "sign_out",
-            about: "a user signs out at one node while four tabs use, rotate and prolong the session at \
-                    another, through HTTP",
-            tests: &[
-                Test::of("memory", FACADE, "sign_out::memory").rounds(1_000),
-                Test::of("sled", FACADE, "sign_out::sled").rounds(1_000),
-                Test::of("postgres", FACADE, "sign_out::postgres").rounds(1_000),
-                Test::of("redis", FACADE, "sign_out::redis").rounds(1_000),
-                Test::of("redis-cluster", FACADE, "sign_out::redis_cluster").rounds(1_000),
-            ],
-        },
-        Self {
-            name: "secrets",
-            about: "tokens are looked for, in 13 spellings each, in the log at trace level and in a \
-                    copy of all that the store keeps",
-            tests: &[
-                Test::of("memory", FACADE, "secrets::memory"),
-                Test::of("sled", FACADE, "secrets::sled"),
-                Test::of("postgres", FACADE, "secrets::postgres"),
-                Test::of("redis", FACADE, "secrets::redis"),
-            ],
-        },
-        Self {
-            name: "foreign_ids",
-            about: "requests come with ids that were chosen, expired, ended, rotated away, of another \
-                    store, read in the database or misspelt",
-            tests: &[Test::of(
-                "middleware",
-                FACADE,
-                "hostile::ids::no_id_of_a_client_is_ever_adopted",
-            )
-            .rounds(10_000)],
-        },
-        Self {
-            name: "no_cookie",
-            about: "requests without a cookie come to a route that only reads",
-            tests: &[Test::of(
-                "middleware",
-                FACADE,
-                "hostile::ids::visitors_without_a_cookie_leave_nothing",
-            )
-            .rounds(100_000)],
-        },
-        Self {
-            name: "many_cookies",
-            about: "requests have 2 to 50 cookies of our name, one of them live",
-            tests: &[Test::of(
-                "middleware",
-                FACADE,
-                "hostile::cookies::among_many_cookies_of_our_name_the_live_one_is_found",
-            )],
-        },
-        Self {
-            name: "hang_ups",
-            about: "clients hang up at every stage of a request",
-            tests: &[Test::of(
-                "middleware",
-                FACADE,
-                "hostile::hang_ups::clients_that_hang_up_at_every_stage_change_all_or_nothing",
-            )
-            .rounds(500)],
-        },
-        Self {
-            name: "failures",
-            about: "handlers fail and panic beside others that succeed",
-            tests: &[Test::of(
-                "middleware",
-                FACADE,
-                "hostile::failures::handlers_that_fail_and_panic_cost_the_others_nothing",
-            )
-            .rounds(1_000)],
-        },
-        Self {
-            name: "headers",
-            about: "users, keys, values and cookies try to write headers of their own",
-            tests: &[Test::of(
-                "middleware",
-                FACADE,
-                "hostile::headers::no_header_of_a_response_comes_from_a_request",
-            )],
-        },
-        Self {
-            name: "sizes",
-            about: "requests at once add what fits only apart",
-            tests: &[Test::of(
-                "middleware",
-                FACADE,
-                "hostile::sizes::changes_that_fit_only_apart_are_refused_together",
-            )
-            .rounds(1_000)],
-        },
-    ];
+    pub const ALL: &[Self] = list::ALL;
 }
 
-/// What stands in a store's place for tests of the middleware, and of what all stores share.
-pub const MIDDLEWARE: &str = "middleware";
+/// In a store's place, for tests of the middleware, and of what all stores share.
+const MIDDLEWARE: &str = "middleware";
 
-const API: &str = "cloakroom-store-api";
-const FACADE: &str = "cloakroom";
-const POSTGRES: &str = "cloakroom-store-postgres";
-const REDIS: &str = "cloakroom-store-redis";
-const SLED: &str = "cloakroom-store-sled";
+/// Whether there are tests in this store's place only, and no store.
+#[must_use]
+pub fn is_no_store(place: &str) -> bool {
+    [MIDDLEWARE, FUZZ].contains(&place)
+}
+
+/// In a package's place, for a target of `scripts/fuzz`.
+const FUZZ: &str = "fuzz";
+
+/// In a package's place, for a test of two processes that `scripts/upgrade` runs.
+const UPGRADE: &str = "upgrade";
 
 impl Test {
     const fn of(store: &'static str, package: &'static str, name: &'static str) -> Self {
@@ -323,11 +76,18 @@ impl Test {
     /// What runs it.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new("cargo");
-        command
-            .args(["nextest", "run", "--all-features", "--no-capture"])
-            .args(["--package", self.package])
-            .args(["--filterset", &format!("test(={})", self.name)]);
+        let mut command = match self.package {
+            FUZZ => Command::new("scripts/fuzz"),
+            UPGRADE => Command::new("scripts/upgrade"),
+            _ => Command::new("cargo"),
+        };
+        match self.package {
+            FUZZ | UPGRADE => command.arg(self.name),
+            package => command
+                .args(["nextest", "run", "--all-features", "--no-capture"])
+                .args(["--package", package])
+                .args(["--filterset", &format!("test(={})", self.name)]),
+        };
         if let Some(rounds) = self.rounds {
             command.env("CLOAKROOM_ROUNDS", rounds.to_string());
         }

@@ -111,6 +111,19 @@ impl Target {
         [store, node]
     }
 
+    /// The store of another process, at its [`place`](Node::place).
+    ///
+    /// # Panics
+    ///
+    /// If other processes cannot share a store of this kind.
+    pub async fn at(&self, place: &str) -> Arc<Node> {
+        Arc::new(match self.kind {
+            Kind::Postgres => Node::Postgres(self.postgres(place.parse().expect("a table")).await),
+            Kind::Redis | Kind::RedisCluster => self.redis(place.parse().expect("a prefix")).await,
+            kind => panic!("{kind} is of one process"),
+        })
+    }
+
     fn sled(&self, folder: &TempDir) -> Node {
         let mut builder = SledStore::builder(folder.path());
         if let Some(clock) = &self.clock {
@@ -233,6 +246,20 @@ pub enum Node {
 }
 
 impl Node {
+    /// Where another process finds it: a table, or a prefix.
+    ///
+    /// # Panics
+    ///
+    /// If it is of one process.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Postgres(store) => store.table().to_string().replace('"', ""),
+            Self::Redis(store) => store.prefix().to_string(),
+            _ => panic!("it is of one process"),
+        }
+    }
+
     fn store(&self) -> &dyn SessionStore {
         match self {
             Self::Memory(store) => store,
