@@ -3,7 +3,7 @@ mod sessions;
 mod sweep;
 mod trials;
 
-use std::{env, time::Duration};
+use std::{env, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use cloakroom_store_postgres::TableName;
@@ -110,6 +110,11 @@ pub(crate) fn parse() -> Result<Args, Failure> {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.exit(),
         _ => Failure::usage(sentence(&error)),
     })
+}
+
+/// A count of at least one.
+fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "it is a whole number from 1 on")
 }
 
 /// What clap says, in one sentence and without what may be a password.

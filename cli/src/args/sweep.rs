@@ -1,6 +1,6 @@
 use std::{num::NonZeroU32, time::Duration};
 
-use super::StoreArgs;
+use super::{StoreArgs, at_least_one};
 use crate::report::Format;
 
 /// Removes the sessions that have ended, in small batches beside a running application.
@@ -24,7 +24,7 @@ pub(crate) struct SweepArgs {
     pub(crate) store: StoreArgs,
 
     /// How many sessions one batch removes at most.
-    #[arg(long, value_name = "COUNT", default_value = "2000")]
+    #[arg(long, value_name = "COUNT", default_value = "2000", value_parser = at_least_one::<NonZeroU32>)]
     pub(crate) batch: NonZeroU32,
 
     /// Stop after this many batches.

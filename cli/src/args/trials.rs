@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::StoreArgs;
+use super::{StoreArgs, at_least_one};
 use crate::{bench::Mix, report::Format};
 
 /// Checks that a live store keeps its promises: the conformance kit, a line for each behaviour.
@@ -28,7 +28,7 @@ pub(crate) struct CheckArgs {
     pub(crate) only: Option<String>,
 
     /// How many rounds each race has [default: what each needs to find something].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<NonZeroU32>)]
     pub(crate) rounds: Option<NonZeroU32>,
 
     /// For people or for machines.
@@ -70,7 +70,7 @@ pub(crate) struct BenchArgs {
     pub(crate) mix: Mix,
 
     /// How many callers there are at once.
-    #[arg(long, value_name = "COUNT", default_value = "64")]
+    #[arg(long, value_name = "COUNT", default_value = "64", value_parser = at_least_one::<NonZeroU16>)]
     pub(crate) concurrency: NonZeroU16,
 
     /// How many bytes of data a session has.

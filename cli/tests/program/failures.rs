@@ -23,7 +23,7 @@ fn a_wrong_command_line_exits_with_64() {
         (&["sweap"], "sweep"),
         (&["sweep", "--bath", "5"], "--batch"),
         (&["sweep", "--batch"], "--batch"),
-        (&["sweep", "--batch", "0"], "0"),
+        (&["sweep", "--batch", "0"], "a whole number from 1 on"),
         (&["sweep", "--pause", "5"], "--pause"),
         (
             &["sweep", "--store", "mysql://u:hunter2@h/d"],

@@ -1,110 +1,19 @@
 //! Moving in from tower-sessions' table.
 
-use std::{convert::Infallible, process::Command, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use cloakroom_store_api::{Age, Record, Saved, SessionId, SessionStore, SessionToken};
 use cloakroom_tower_sessions::TowerSessionsStore;
 use http::{Request, Response, header};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sessions::{Session, SessionManagerLayer};
 
+use self::old::{Key, Old};
 use crate::support::{Ran, Table, program, run, server, terminate, until};
 
-/// A table as tower-sessions-sqlx-store makes it, in a schema of a test's own.
-struct Old {
-    schema: String,
-    connection: PgConnection,
-}
-
-impl Old {
-    async fn new() -> Self {
-        let mut old = Self {
-            schema: format!("old_{:032x}", fastrand::u128(..)),
-            connection: PgConnection::connect(&server()).await.unwrap(),
-        };
-        let sql = format!(
-            "create schema {0}; set search_path to {0};
-            create table session (
-                id text primary key not null,
-                data bytea not null,
-                expiry_date timestamptz not null
-            )",
-            old.schema
-        );
-        old.execute(&sql).await;
-        old
-    }
-
-    async fn execute(&mut self, sql: &str) {
-        let sql = AssertSqlSafe(sql);
-        raw_sql(sql).execute(&mut self.connection).await.unwrap();
-    }
-
-    /// Adds a session that lives for an hour.
-    async fn add(&mut self, entries: &Value) -> Key {
-        let key = Key(fastrand::u128(..).cast_signed());
-        self.add_row(&key.text(), &key.written(entries), "1 hour")
-            .await;
-        key
-    }
-
-    /// Adds as many, of whom nobody knows the ids.
-    async fn fill(&mut self, count: usize) {
-        for _ in 0..count {
-            self.add(&json!({ "user": "ann" })).await;
-        }
-    }
-
-    async fn add_row(&mut self, id: &str, data: &[u8], lives: &str) {
-        sqlx::query("insert into session values ($1, $2, now() + $3::text::interval)")
-            .bind(id)
-            .bind(data)
-            .bind(lives)
-            .execute(&mut self.connection)
-            .await
-            .unwrap();
-    }
-
-    fn import(&self, table: &Table, arguments: &[&str]) -> Command {
-        let from = format!("{}.session", self.schema);
-        table.program(&[&["import", "--from-table", &from], arguments].concat())
-    }
-
-    /// Imports, and expects that to succeed.
-    fn imported(&self, table: &Table, arguments: &[&str]) -> Value {
-        let arguments = [&["--format", "json"], arguments].concat();
-        let ran: Ran = self.import(table, &arguments).output().unwrap().into();
-        assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{ran:?}");
-        ran.object()
-    }
-
-    async fn end(mut self, table: Table) {
-        self.execute(&format!("drop schema {} cascade", self.schema))
-            .await;
-        table.store.drop_tables().await.unwrap();
-    }
-}
-
-/// What a cookie of tower-sessions has.
-#[derive(Clone, Copy)]
-struct Key(i128);
-
-impl Key {
-    fn text(self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.0.to_le_bytes())
-    }
-
-    fn written(self, entries: &Value) -> Vec<u8> {
-        rmp_serde::to_vec(&(self.0, entries, [2999, 1, 0, 0, 0, 0, 0, 0, 0])).unwrap()
-    }
-
-    fn id(self) -> SessionId {
-        SessionId::of_secret("cloakroom tower-sessions id v1", &self.0.to_le_bytes())
-    }
-}
+mod old;
 
 fn number(report: &Value, name: &str) -> u64 {
     report[name].as_u64().unwrap()

@@ -60,6 +60,31 @@ async fn sessions_are_listed_counted_and_ended() {
     assert_eq!(stats.object()["browser"], 0, "{stats:?}");
 }
 
+/// Over TLS, by a certificate of an authority that the system trusts.
+#[test]
+fn a_url_with_tls_needs_no_more_where_the_system_trusts_the_server() {
+    let [server, authority] = [
+        "CLOAKROOM_TEST_REDIS_TLS_URL",
+        "CLOAKROOM_TEST_REDIS_TLS_CA",
+    ]
+    .map(|it| env::var(it).unwrap());
+    let prefix = format!("program-{:032x}:", fastrand::u128(..));
+    let counted = |trusted: bool| -> Ran {
+        let arguments = [
+            "stats", "--format", "json", "--prefix", &prefix, "--store", &server,
+        ];
+        let mut command = program(&arguments);
+        if trusted {
+            command.env("SSL_CERT_FILE", &authority);
+        }
+        command.output().unwrap().into()
+    };
+    assert_eq!(counted(true).object()["browser"], 0);
+    let refused = counted(false);
+    assert_eq!(refused.code, Some(69), "{refused:?}");
+    assert!(refused.stderr.contains("certificate"), "{refused:?}");
+}
+
 /// A database of a test's own.
 pub(crate) struct Database(pub(crate) String);
 
