@@ -1,6 +1,8 @@
 //! The pages of this folder, each a module, so that their examples are compiled and run.
 #![cfg(doctest)]
 
+#[doc = include_str!("../README.md")]
+pub mod readme {}
 #[doc = include_str!("adapters.md")]
 pub mod adapters {}
 #[doc = include_str!("coming-from.md")]

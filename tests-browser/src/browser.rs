@@ -147,8 +147,11 @@ impl Browser {
 
     /// Does what leads to another page, and waits until that is there.
     pub async fn leaving(&self, act: impl Future<Output = Result<()>>) -> Result<()> {
-        // One that was kept has a mark of its own from when it was left.
-        let mark = self.run("return window.mark = Math.random()").await?;
+        // One that was kept has a mark of its own from when it was left. Whole numbers, since a
+        // fraction may have changed by the time it is back.
+        let mark = self
+            .run("return window.mark = Math.floor(Math.random() * 2 ** 32)")
+            .await?;
         act.await?;
         let until = Instant::now() + PATIENCE;
         let arrived =
