@@ -143,38 +143,71 @@ impl Call for Create {
     }
 }
 
+/// A session whose new deadline has passed is ended by its save: its row is one that died when it
+/// was created, until it is swept.
+const DEADLINE: &str = "case when d.deadline > d.now then d.deadline else d.created_at end";
+
+/// The saves of many callers: each row is locked, then judged, then written.
 pub(crate) fn sql(table: &TableName) -> String {
-    let held = sql::held(table, "no key update");
-    let hour = sql::hour("d.deadline");
+    let hour = sql::hour(DEADLINE);
     format!(
-        "with asked as materialized (
-            select a.* from unnest((select $1::uuid[]), $2::bigint[], $3::bigint[], $4::smallint[],
-                $5::text[], $6::bytea[], $7::bigint[])
-                a(id, idle_ms, absolute_ms, persistence, owner, payload, revision),
-                (select set_config('lock_timeout', $8, true)) brief
-            order by a.id
-        ), {held}, {MOMENT}, decided as materialized (
-            select a.*, h.created_at, m.now, h.expires_at > m.now as live,
-                h.revision = a.revision as same,
+        "with held as materialized (
+            select a.*, t.created_at, t.expires_at, t.revision as stored from (
+                select a.* from unnest((select $1::uuid[]), $2::bigint[], $3::bigint[],
+                    $4::smallint[], $5::text[], $6::bytea[], $7::bigint[])
+                    a(id, idle_ms, absolute_ms, persistence, owner, payload, revision),
+                    (select set_config('lock_timeout', $8, true)) brief
+                order by a.id
+            ) a cross join lateral (
+                select t.created_at, t.expires_at, t.revision
+                from {table} t where t.id = a.id for no key update
+            ) t
+        ), {MOMENT}, decided as materialized (
+            select h.*, m.now, h.expires_at > m.now as live, h.revision = h.stored as same,
                 least(
-                    m.since + a.idle_ms * interval '1 millisecond',
-                    h.created_at + a.absolute_ms * interval '1 millisecond'
+                    m.since + h.idle_ms * interval '1 millisecond',
+                    h.created_at + h.absolute_ms * interval '1 millisecond'
                 ) as deadline
-            from moment m, asked a join held h using (id)
+            from moment m, held h
         ), stored as (
             update {table} s set revision = d.revision + 1,
-                expires_at = d.deadline, sweep_hour = {hour},
+                expires_at = {DEADLINE}, sweep_hour = {hour},
                 idle_ms = d.idle_ms, absolute_ms = d.absolute_ms,
                 persistence = d.persistence, owner = d.owner, payload = d.payload
             from decided d
-            where s.id = d.id and d.live and d.same and d.deadline > d.now
-            returning s.id
-        ), ended as (
-            delete from {table} s using decided d
-            where s.id = d.id and d.live and d.same and d.deadline <= d.now
+            where s.id = d.id and d.live and d.same
         )
-        select d.id, d.created_at, d.deadline, d.now, d.live, d.same, stored.id is not null
-        from decided d left join stored using (id)"
+        select d.id, d.created_at, d.deadline, d.now, d.live, d.same, d.deadline > d.now
+        from decided d"
+    )
+}
+
+/// The save of a lone caller: without arrays it takes the server two thirds of the time.
+pub(crate) fn one_sql(table: &TableName) -> String {
+    let hour = sql::hour(DEADLINE);
+    format!(
+        "with decided as materialized (
+            select h.*, h.expires_at > h.now as live, h.revision = $7 as same,
+                least(
+                    date_trunc('milliseconds', h.now) + $2 * interval '1 millisecond',
+                    h.created_at + $3 * interval '1 millisecond'
+                ) as deadline
+            from (
+                select l.*, clock_timestamp() as now from (
+                    select t.id, t.revision, t.created_at, t.expires_at
+                    from {table} t, (select set_config('lock_timeout', $8, true)) brief
+                    where t.id = $1 for no key update of t
+                ) l offset 0
+            ) h
+        ), stored as (
+            update {table} s set revision = d.revision + 1,
+                expires_at = {DEADLINE}, sweep_hour = {hour},
+                idle_ms = $2, absolute_ms = $3, persistence = $4, owner = $5, payload = $6
+            from decided d
+            where s.id = d.id and d.live and d.same
+        )
+        select d.id, d.created_at, d.deadline, d.now, d.live, d.same, d.deadline > d.now
+        from decided d"
     )
 }
 
@@ -203,15 +236,26 @@ impl Call for Save {
         connection: &mut PgConnection,
     ) -> Answers<Saved> {
         let drafts = || calls.iter().map(|Self(draft)| draft);
-        let rows = about(AssertSqlSafe(sql.save.clone()), &drafts())
-            .bind(drafts().map(|draft| draft.revision).collect::<Vec<_>>())
+        let query = match calls {
+            [Self(draft)] => sqlx::query(AssertSqlSafe(sql.save_one.clone()))
+                .bind(Id(draft.id))
+                .bind(draft.idle_ms)
+                .bind(draft.absolute_ms)
+                .bind(draft.persistence)
+                .bind(draft.owner.as_deref())
+                .bind(&*draft.payload)
+                .bind(draft.revision),
+            _ => about(AssertSqlSafe(sql.save.clone()), &drafts())
+                .bind(drafts().map(|draft| draft.revision).collect::<Vec<_>>()),
+        };
+        let rows = query
             .bind(lane::timeout(lock))
             .fetch_all(connection)
             .await?;
         let answer = lane::by_id(&rows, |row| {
-            let [live, same, stored] = [row.try_get(4)?, row.try_get(5)?, row.try_get(6)?];
+            let [live, same, lasts] = [row.try_get(4)?, row.try_get(5)?, row.try_get(6)?];
             Ok(match (live, same) {
-                (true, true) if stored => Saved::Stored(stamp(row, 1)?),
+                (true, true) if lasts => Saved::Stored(stamp(row, 1)?),
                 (true, false) => Saved::Conflict,
                 _ => Saved::Gone,
             })
@@ -225,4 +269,25 @@ impl Call for Save {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use cloakroom_store_api::{Data, Lifetime, SessionToken};
+
+    use super::*;
+
+    #[test]
+    fn a_record_weighs_at_least_its_data_in_a_statement() {
+        let text = format!("{:?}", "x".repeat(1_000));
+        let record = Record {
+            data: Data::new(&BTreeMap::from([("text", &*text)])).unwrap(),
+            ..Record::new(SessionToken::generate().unwrap().id(), Lifetime::BROWSER)
+        };
+        let draft = || Draft::new(&record).unwrap();
+        assert!(Create(draft()).size() > 1_000);
+        assert!(Save(draft()).size() > 1_000);
+    }
 }

@@ -172,6 +172,32 @@ async fn a_read_that_is_cut_off_is_sent_again() {
     }
 }
 
+/// A server that ends each connection is not asked again and again until the deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_read_that_is_always_cut_off_gives_up_at_the_fourth_try() {
+    let proxy = Proxy::start(address(&server()).await).await;
+    let store = store_behind(&proxy).await;
+    let known = Try::new(&store, Write::Save).await;
+    proxy.cut_next(Cut::BeforeReply);
+    let mut cuts = 0;
+    let answer = tokio::select! {
+        answer = store.load(known.record.id) => answer,
+        () = async {
+            loop {
+                if !proxy.is_to_cut() {
+                    cuts += 1;
+                    proxy.cut_next(Cut::BeforeReply);
+                }
+                tokio::time::sleep(Duration::from_micros(100)).await;
+            }
+        } => unreachable!("it cuts for ever"),
+    };
+    cuts += u32::from(!proxy.is_to_cut());
+    println!("cuts={cuts}");
+    assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+    assert_eq!(cuts, 4);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_slow_network_changes_no_answer() {
     let proxy = Proxy::start(address(&server()).await).await;

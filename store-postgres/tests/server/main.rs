@@ -1,5 +1,6 @@
 //! What is only this store's own. Needs a server: `scripts/with-servers`.
 
+mod batches;
 mod crashes;
 mod cut;
 mod drops;

@@ -1,0 +1,82 @@
+//! Calls that share a statement.
+
+use std::time::Duration;
+
+use cloakroom_store_api::{Lifetime, Persistence, Record, Saved, SessionStore};
+use tokio::task::JoinSet;
+
+use crate::support::{fresh, migrated, owned, stored};
+
+/// What becomes of a save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Stored,
+    Conflict,
+    /// There is no such session.
+    Gone,
+    /// Its new deadline has passed.
+    Late,
+}
+
+const FATES: [Fate; 4] = [Fate::Stored, Fate::Conflict, Fate::Gone, Fate::Late];
+
+impl Fate {
+    fn of(self, found: Record) -> Record {
+        let absolute = Duration::from_millis(1);
+        match self {
+            Self::Stored => found,
+            Self::Conflict => Record {
+                revision: 2,
+                ..found
+            },
+            Self::Gone => Record {
+                id: owned("ann").id,
+                ..found
+            },
+            Self::Late => Record {
+                lifetime: Lifetime::new(Persistence::Browser, absolute, absolute),
+                ..found
+            },
+        }
+    }
+
+    fn is_answer(self, saved: Saved) -> bool {
+        match saved {
+            Saved::Stored(_) => self == Self::Stored,
+            Saved::Conflict => self == Self::Conflict,
+            Saved::Gone => matches!(self, Self::Gone | Self::Late),
+        }
+    }
+}
+
+/// On one thread, all that is asked at once goes out together.
+#[tokio::test]
+async fn saves_that_share_a_statement_have_answers_of_their_own() {
+    let store = migrated(fresh()).await;
+    let mut cases = Vec::new();
+    for fate in FATES.repeat(16) {
+        let found = stored(&store, owned("ann")).await;
+        cases.push((fate, found.id, fate.of(found)));
+    }
+    // Beyond the timeout of those that are late.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let mut saves = JoinSet::new();
+    for (fate, id, record) in cases {
+        let store = store.clone();
+        saves.spawn(async move { (fate, id, store.save(&record).await.unwrap()) });
+    }
+    let mut wrong = 0;
+    for (fate, id, saved) in saves.join_all().await {
+        let expected = match fate {
+            Fate::Stored => Some(2),
+            Fate::Conflict | Fate::Gone => Some(1),
+            Fate::Late => None,
+        };
+        let found = store.load(id).await.unwrap();
+        let is_right = fate.is_answer(saved) && found.map(|record| record.revision) == expected;
+        wrong += u32::from(!is_right);
+    }
+    println!("saves=64 wrong={wrong}");
+    assert_eq!(wrong, 0);
+    assert_eq!(store.list("ann").await.unwrap().len(), 48);
+}
