@@ -71,7 +71,7 @@ const RACES: [Experiment; 12] = races! {
         "somebody looks for the session under both ids while it is rotated";
     no_session_survives_the_end_of_its_owner: 1_000, ExpireOwnerByAListReadBefore 100,
         "all sessions of a user are ended while they are saved, touched and rotated";
-    a_sweep_spares_a_touched_session: 20_000, SweepWhatIsAboutToDie 640,
+    a_sweep_spares_a_touched_session: 40_000, SweepWhatIsAboutToDie 640,
         "sessions are touched at their last moment while two sweepers run";
     a_sweep_spares_a_session_created_anew: 25_000, SweepByAListReadBefore 400,
         "sessions are created over dead leftovers while two sweepers run";
