@@ -4,11 +4,9 @@ use cloakroom_store_api::{Error, Result};
 
 use crate::{
     RedisStore,
-    clock::ServerClock,
     connections::{Connections, Source},
     error::Failure,
     link::Shared,
-    ping::Warnings,
     prefix::Prefix,
     url,
 };
@@ -125,11 +123,6 @@ fn start(source: Source, settings: Settings) -> RedisStore {
         connections,
         deadline,
     } = settings;
-    RedisStore(Arc::new(Shared {
-        prefix,
-        deadline,
-        connections: Connections::new(source, connections, deadline),
-        clock: ServerClock::new(),
-        warnings: Warnings::default(),
-    }))
+    let connections = Connections::new(source, connections, deadline);
+    RedisStore(Arc::new(Shared::new(prefix, deadline, connections)))
 }

@@ -104,6 +104,11 @@ pub(crate) fn late(deadline: Duration) -> RedisError {
     RedisError::from(cause)
 }
 
+/// As [`late`], of a call that was not sent.
+pub(crate) fn too_late(deadline: Duration) -> Error {
+    Error::unavailable(Failure::Late(deadline))
+}
+
 pub(crate) fn unclear() -> Error {
     Error::unavailable(Failure::Unclear)
 }

@@ -7,6 +7,7 @@ mod config;
 mod connections;
 mod error;
 mod header;
+mod lane;
 mod link;
 mod load;
 mod owners;
@@ -17,6 +18,7 @@ mod save;
 mod scan;
 mod scripts;
 mod stats;
+mod touch;
 mod url;
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
@@ -156,10 +158,10 @@ impl SessionStore for RedisStore {
     }
 
     async fn save(&self, record: &Record) -> Result<Saved> {
-        let draft = Draft::new(record)?;
         if record.revision > 0 {
-            return save::save(&self.link(), draft).await;
+            return save::save(&self.link(), record).await;
         }
+        let draft = Draft::new(record)?;
         if draft.life() > 0 {
             return save::create(&self.link(), draft).await;
         }
@@ -172,7 +174,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
-        save::touch(&self.link(), id, revision).await
+        touch::touch(&self.link(), id, revision).await
     }
 
     async fn rotate(&self, old: SessionId, record: &Record, age: Age) -> Result<Saved> {

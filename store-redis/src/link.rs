@@ -8,26 +8,47 @@ use crate::{
     clock::{Reading, ServerClock},
     connections::{Connections, Reply, Server},
     error::{self, About},
+    lane::{Answers, Call, Lane},
+    load::Load,
     ping::Warnings,
     prefix::Prefix,
+    save::Save,
     scripts::Script,
+    touch::Touch,
 };
 
 /// What all handles of a store share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) prefix: Prefix,
     pub(crate) deadline: Duration,
     pub(crate) connections: Connections,
     pub(crate) clock: ServerClock,
     pub(crate) warnings: Warnings,
+    pub(crate) loads: Lane<Load>,
+    pub(crate) saves: Lane<Save>,
+    pub(crate) touches: Lane<Touch>,
+}
+
+impl Shared {
+    pub(crate) fn new(prefix: Prefix, deadline: Duration, connections: Connections) -> Self {
+        Self {
+            prefix,
+            deadline,
+            connections,
+            clock: ServerClock::new(),
+            warnings: Warnings::default(),
+            loads: Lane::default(),
+            saves: Lane::default(),
+            touches: Lane::default(),
+        }
+    }
 }
 
 /// One call's way to the server, open until its deadline.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Link {
     pub(crate) shared: Arc<Shared>,
-    until: Instant,
+    pub(crate) until: Instant,
 }
 
 impl Link {
@@ -93,13 +114,9 @@ impl Link {
         arguments: &[&[u8]],
     ) -> Result<Answer> {
         let answer = self.answer(script, keys, arguments).await;
-        let answer = answer.map_err(|error| self.sorted(error, About::Session(id)))?;
-        match answer.verdict {
-            Verdict::Corrupt => Err(error::unreadable(id)),
-            // Somebody else's save may have come after this call's own, whose answer was lost.
-            Verdict::Conflict if answer.is_second => Err(error::unclear()),
-            _ => Ok(answer),
-        }
+        answer
+            .map_err(|error| self.sorted(error, About::Session(id)))?
+            .about(id)
     }
 
     pub(crate) async fn answer(
@@ -108,21 +125,48 @@ impl Link {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<Answer, RedisError> {
-        let reply = match self.ask(&script.by_hash(keys, arguments)).await {
+        let Reply { value, is_second } = self.reply(script, keys, arguments).await?;
+        Answer::read(value, is_second)
+    }
+
+    /// Runs a script that answers each of the calls it is run for; it must bear to be run twice.
+    pub(crate) async fn answers<C: Call<Answer = Answer>>(
+        &self,
+        script: &Script,
+        calls: &[&C],
+        arguments: &[&[u8]],
+    ) -> Result<Answers<C>, RedisError> {
+        let keys = calls.iter().map(|call| self.prefix().record(call.id()));
+        let keys: Vec<_> = keys.collect();
+        let Reply { value, is_second } = self.reply(script, &keys, arguments).await?;
+        let values = Vec::<Value>::from_redis_value(value)?;
+        let answers = calls.iter().zip(values).map(|(call, value)| {
+            let answer = Answer::read(value, is_second)?;
+            Ok((answer.verdict != Verdict::Failed).then(|| answer.about(call.id())))
+        });
+        answers.collect()
+    }
+
+    async fn reply(
+        &self,
+        script: &Script,
+        keys: &[impl AsRef<str>],
+        arguments: &[&[u8]],
+    ) -> Result<Reply, RedisError> {
+        match self.ask(&script.by_hash(keys, arguments)).await {
             // It has been flushed, or this is another server by now.
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.ask(&script.by_text(keys, arguments)).await?
+                self.ask(&script.by_text(keys, arguments)).await
             }
-            other => other?,
-        };
-        Answer::read(reply)
+            reply => reply,
+        }
     }
 
     pub(crate) fn sorted(&self, error: RedisError, about: About) -> Error {
         error::sorted(error, about, self.is_cluster())
     }
 
-    async fn ask(&self, command: &Cmd) -> Result<Reply, RedisError> {
+    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Reply, RedisError> {
         self.shared.connections.ask(command, self.until).await
     }
 
@@ -163,34 +207,44 @@ pub(crate) enum Verdict {
     /// The owner's index has to have the session first.
     Unindexed,
     Corrupt,
+    /// The server has refused this one of several: alone, it would say why.
+    Failed,
 }
 
 impl Answer {
-    /// What a script leaves out at the end is nothing.
-    fn read(Reply { value, is_second }: Reply) -> Result<Self, RedisError> {
-        let mut parts = Vec::<Value>::from_redis_value(value)?.into_iter();
-        let mut number = || -> Result<i64, RedisError> {
-            parts
-                .next()
-                .map_or(Ok(0), |part| Ok(i64::from_redis_value(part)?))
+    /// Reads a verdict, three instants and an owner; what is left out at the end is nothing.
+    fn read(value: Value, is_second: bool) -> Result<Self, RedisError> {
+        let bytes = Vec::<u8>::from_redis_value(value)?;
+        let number = |place: usize| {
+            let bytes = bytes.get(place..).and_then(<[u8]>::first_chunk);
+            bytes.map_or(0, |bytes| i64::from_be_bytes(*bytes))
         };
-        let verdict = match number()? {
-            0 => Verdict::Gone,
-            1 => Verdict::Stored,
-            2 => Verdict::Conflict,
-            3 => Verdict::Unindexed,
+        let verdict = match bytes.first() {
+            None | Some(0) => Verdict::Gone,
+            Some(1) => Verdict::Stored,
+            Some(2) => Verdict::Conflict,
+            Some(3) => Verdict::Unindexed,
+            Some(5) => Verdict::Failed,
             _ => Verdict::Corrupt,
         };
-        let [created_at, expires_at, now] = [number()?, number()?, number()?];
-        let owner = parts.next().map(Vec::<u8>::from_redis_value).transpose()?;
         Ok(Self {
             verdict,
-            created_at: Timestamp::from_millis(created_at),
-            expires_at: Timestamp::from_millis(expires_at),
-            now: Timestamp::from_millis(now),
-            owner: owner.unwrap_or_default(),
+            created_at: Timestamp::from_millis(number(1)),
+            expires_at: Timestamp::from_millis(number(9)),
+            now: Timestamp::from_millis(number(17)),
+            owner: bytes.get(25..).unwrap_or_default().to_vec(),
             is_second,
         })
+    }
+
+    /// What it says to the caller who asked about this session.
+    fn about(self, id: SessionId) -> Result<Self> {
+        match self.verdict {
+            Verdict::Corrupt => Err(error::unreadable(id)),
+            // Somebody else's save may have come after this call's own, whose answer was lost.
+            Verdict::Conflict if self.is_second => Err(error::unclear()),
+            _ => Ok(self),
+        }
     }
 
     pub(crate) fn stamp(&self) -> Stamp {
@@ -218,16 +272,12 @@ mod tests {
     #[tokio::test]
     async fn a_load_holds_little() {
         let source = Source::server(Client::open("redis://127.0.0.1").unwrap());
-        let shared = Shared {
-            prefix: Prefix::default(),
-            deadline: Duration::from_secs(1),
-            connections: Connections::new(source, 1, Duration::from_secs(1)),
-            clock: ServerClock::new(),
-            warnings: Warnings::default(),
-        };
+        let deadline = Duration::from_secs(1);
+        let connections = Connections::new(source, 1, deadline);
+        let shared = Shared::new(Prefix::default(), deadline, connections);
         let link = Link::new(&Arc::new(shared));
         let bytes = size_of_val(&load(&link, SessionId::from_bytes([1; 16])));
         println!("bytes={bytes}");
-        assert!(bytes <= 2_560);
+        assert!(bytes <= 560);
     }
 }

@@ -1,13 +1,15 @@
 use cloakroom_store_api::{BoxError, Error, Record, Result, SessionId};
-use redis::Value;
+use redis::{RedisError, Value};
 
 use crate::{
     error,
     header::{self, Header, State},
-    link::{Link, stamp},
+    lane::{self, Answers, Call, Lane},
+    link::{Link, Shared, stamp},
+    prefix::Prefix,
 };
 
-/// Reads a session: one plain `GET`, for what Redis still serves is live.
+/// Reads a session by a plain `GET`, or with others by an `MGET`: what Redis still serves is live.
 pub(crate) async fn load(link: &Link, id: SessionId) -> Result<Option<Record>> {
     match read(link, id).await? {
         Some(Found {
@@ -25,12 +27,8 @@ pub(crate) struct Found {
 }
 
 pub(crate) async fn read(link: &Link, id: SessionId) -> Result<Option<Found>> {
-    let key = link.prefix().record(id);
-    let value = link.about(id, redis::cmd("GET").arg(key)).await?;
-    let value = match value {
-        Value::Nil => return Ok(None),
-        Value::BulkString(value) => value,
-        _ => return Err(error::unreadable(id)),
+    let Some(value) = lane::ask(link, Load(id)).await? else {
+        return Ok(None);
     };
     let now = link.now().await?;
     let unreadable = |cause: BoxError| Error::corrupt(id, cause);
@@ -45,4 +43,46 @@ pub(crate) async fn read(link: &Link, id: SessionId) -> Result<Option<Found>> {
         record: Record::decode(id, header.revision, stamp, payload)?,
         state: header.state,
     }))
+}
+
+/// Asks for the value of a session's key.
+pub(crate) struct Load(SessionId);
+
+impl Call for Load {
+    type Answer = Option<Vec<u8>>;
+
+    fn lane(shared: &Shared) -> &Lane<Self> {
+        &shared.loads
+    }
+
+    fn id(&self) -> SessionId {
+        self.0
+    }
+
+    fn size(&self) -> usize {
+        Prefix::LIMIT
+    }
+
+    async fn send(calls: &[&Self], link: &Link) -> Result<Answers<Self>, RedisError> {
+        if let [Self(id)] = calls {
+            let mut get = redis::cmd("GET");
+            let value = match link.ask(get.arg(link.prefix().record(*id))).await?.value {
+                Value::Nil => Ok(None),
+                Value::BulkString(value) => Ok(Some(value)),
+                _ => Err(error::unreadable(*id)),
+            };
+            return Ok(vec![Some(value)]);
+        }
+        let mut get = redis::cmd("MGET");
+        for Self(id) in calls {
+            get.arg(link.prefix().record(*id));
+        }
+        let values: Vec<Value> = redis::from_redis_value(link.ask(&get).await?.value)?;
+        let answers = values.into_iter().map(|value| match value {
+            Value::BulkString(value) => Some(Ok(Some(value))),
+            // Nothing, or of another type: `MGET` does not tell.
+            _ => None,
+        });
+        Ok(answers.collect())
+    }
 }

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
-use cloakroom_store_api::{Error, Record, Result, Saved, SessionId, Stamp, Timestamp};
-use redis::Value;
+use cloakroom_store_api::{Error, Record, Result, Saved, SessionId, Timestamp};
+use redis::{RedisError, Value};
 
 use crate::{
     header::{self, Header, State},
-    link::{Link, Verdict, stamp},
+    lane::{self, Answers, Call, Lane},
+    link::{Answer, Link, Shared, Verdict, stamp},
     owners,
-    scripts::{SAVE, TAKE, TOUCH},
+    scripts::{SAVE, TAKE},
 };
 
 /// A record on its way to the server.
@@ -148,29 +149,24 @@ pub(crate) async fn put(
 }
 
 /// Replaces a live record, by a script.
-pub(crate) async fn save(link: &Link, draft: Draft) -> Result<Saved> {
-    let key = link.prefix().record(draft.id);
-    let revision = draft.revision.to_be_bytes();
-    let (idle, absolute) = (draft.idle().to_string(), draft.absolute().to_string());
-    let mut indexed = false;
+pub(crate) async fn save(link: &Link, record: &Record) -> Result<Saved> {
+    let mut save = Save {
+        draft: Draft::new(record)?,
+        is_indexed: false,
+    };
     let answer = loop {
-        let arguments: [&[u8]; 7] = [
-            &revision,
-            draft.head(),
-            idle.as_bytes(),
-            absolute.as_bytes(),
-            draft.owner.as_bytes(),
-            draft.tail(),
-            if indexed { b"1" } else { b"0" },
-        ];
-        let answer = link.run(&SAVE, draft.id, &[&key], &arguments).await?;
+        let answer = lane::ask(link, save).await?;
         if answer.verdict != Verdict::Unindexed {
             break answer;
         }
+        let draft = Draft::new(record)?;
         owners::index(link, &draft.owner, draft.id, draft.absolute()).await?;
-        indexed = true;
+        save = Save {
+            draft,
+            is_indexed: true,
+        };
     };
-    owners::unindex(link, &answer.owner, &[draft.id]).await;
+    owners::unindex(link, &answer.owner, &[record.id]).await;
     Ok(match answer.verdict {
         Verdict::Stored => Saved::Stored(answer.stamp()),
         Verdict::Conflict => Saved::Conflict,
@@ -178,12 +174,38 @@ pub(crate) async fn save(link: &Link, draft: Draft) -> Result<Saved> {
     })
 }
 
-/// Moves the deadline of a live record.
-pub(crate) async fn touch(link: &Link, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
-    let key = link.prefix().record(id);
-    let arguments: [&[u8]; 1] = [&revision.to_be_bytes()];
-    let answer = link.run(&TOUCH, id, &[&key], &arguments).await?;
-    Ok((answer.verdict == Verdict::Stored).then(|| answer.stamp()))
+/// Asks for a live record to be replaced.
+pub(crate) struct Save {
+    draft: Draft,
+    /// Its owner's index has the session, as long as it can live now.
+    is_indexed: bool,
+}
+
+impl Call for Save {
+    type Answer = Answer;
+
+    fn lane(shared: &Shared) -> &Lane<Self> {
+        &shared.saves
+    }
+
+    fn id(&self) -> SessionId {
+        self.draft.id
+    }
+
+    fn size(&self) -> usize {
+        self.draft.value.len()
+    }
+
+    async fn send(calls: &[&Self], link: &Link) -> Result<Answers<Self>, RedisError> {
+        let revisions = calls.iter().map(|save| save.draft.revision.to_be_bytes());
+        let revisions: Vec<_> = revisions.collect();
+        let mut arguments: Vec<&[u8]> = Vec::with_capacity(4 * calls.len());
+        for (Self { draft, is_indexed }, revision) in calls.iter().zip(&revisions) {
+            let is_indexed: &[u8] = if *is_indexed { b"1" } else { b"0" };
+            arguments.extend([revision, draft.head(), draft.tail(), is_indexed]);
+        }
+        link.answers(&SAVE, calls, &arguments).await
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -24,8 +24,8 @@ macro_rules! scripts {
 }
 
 scripts! {
-    SAVE = "scripts/save.lua";
-    TOUCH = "scripts/held.lua" "scripts/touch.lua";
+    SAVE = "scripts/save.lua" "scripts/each.lua";
+    TOUCH = "scripts/held.lua" "scripts/touch.lua" "scripts/each.lua";
     ROTATE = "scripts/held.lua" "scripts/rotate.lua";
     PROBE = "scripts/held.lua" "scripts/probe.lua";
     LEAVE = "scripts/held.lua" "scripts/leave.lua";
@@ -37,18 +37,22 @@ scripts! {
 
 impl Script {
     /// A call of the script that the server may already know.
-    pub(crate) fn by_hash(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+    pub(crate) fn by_hash(&self, keys: &[impl AsRef<str>], arguments: &[&[u8]]) -> Cmd {
         called("EVALSHA", &self.hash, keys, arguments)
     }
 
     /// A call that brings the script, which the server then knows.
-    pub(crate) fn by_text(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+    pub(crate) fn by_text(&self, keys: &[impl AsRef<str>], arguments: &[&[u8]]) -> Cmd {
         called("EVAL", self.text, keys, arguments)
     }
 }
 
-fn called(name: &str, script: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+fn called(name: &str, script: &str, keys: &[impl AsRef<str>], arguments: &[&[u8]]) -> Cmd {
     let mut command = redis::cmd(name);
-    command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+    command.arg(script).arg(keys.len());
+    for key in keys {
+        command.arg(key.as_ref());
+    }
+    command.arg(arguments);
     command
 }

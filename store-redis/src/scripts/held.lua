@@ -5,12 +5,13 @@ local LIVE, MOVED = 1, 3
 local HEADER = 52
 
 local function answer(verdict, created_at, expires_at, now, owner)
-  return { verdict, created_at or 0, expires_at or 0, now or 0, owner or '' }
+  local times = struct.pack('>BI8I8I8', verdict, created_at or 0, expires_at or 0, now or 0)
+  return times .. (owner or '')
 end
 
 -- The record that lives under a key; else nil and the reason.
 local function live(key)
-  local bytes = redis.call('GETRANGE', key, 0, HEADER + 255)
+  local bytes = redis.call('GETRANGE', key, '0', '307')
   local kind = bytes:byte(1)
   if kind == LIVE and #bytes >= HEADER then
     local expires_at, created_at, _, absolute, length = struct.unpack('>I8I8I8I8I2', bytes, 19)

@@ -1,0 +1,44 @@
+use cloakroom_store_api::{Result, SessionId, Stamp};
+use redis::RedisError;
+
+use crate::{
+    lane::{self, Answers, Call, Lane},
+    link::{Answer, Link, Shared, Verdict},
+    prefix::Prefix,
+    scripts::TOUCH,
+};
+
+/// Moves the deadline of a live record.
+pub(crate) async fn touch(link: &Link, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
+    let answer = lane::ask(link, Touch { id, revision }).await?;
+    Ok((answer.verdict == Verdict::Stored).then(|| answer.stamp()))
+}
+
+/// Asks for a deadline to be moved.
+pub(crate) struct Touch {
+    id: SessionId,
+    revision: u64,
+}
+
+impl Call for Touch {
+    type Answer = Answer;
+
+    fn lane(shared: &Shared) -> &Lane<Self> {
+        &shared.touches
+    }
+
+    fn id(&self) -> SessionId {
+        self.id
+    }
+
+    fn size(&self) -> usize {
+        Prefix::LIMIT
+    }
+
+    async fn send(calls: &[&Self], link: &Link) -> Result<Answers<Self>, RedisError> {
+        let revisions = calls.iter().map(|touch| touch.revision.to_be_bytes());
+        let revisions: Vec<_> = revisions.collect();
+        let arguments: Vec<_> = revisions.iter().map(<[u8; 8]>::as_slice).collect();
+        link.answers(&TOUCH, calls, &arguments).await
+    }
+}
