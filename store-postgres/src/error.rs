@@ -13,6 +13,12 @@ pub(crate) enum Failure {
     #[error("there is no table {0}; PostgresStore::migrate makes it")]
     NoTable(TableName, #[source] sqlx::Error),
 
+    #[error(
+        "a connection has prepared statements of somebody else; a pooler that lends connections \
+        for a transaction has to keep them apart (PgBouncer: from 1.21, max_prepared_statements)"
+    )]
+    Pooler(#[source] sqlx::Error),
+
     #[error("no answer within {0:?}")]
     Late(Duration),
 
@@ -27,6 +33,7 @@ pub(crate) enum Failure {
 pub(crate) fn sorted(error: sqlx::Error, table: &TableName) -> Error {
     match code(&error).as_deref() {
         Some("42P01") => Error::backend(Failure::NoTable(table.clone(), error)),
+        Some("42P05") => Error::backend(Failure::Pooler(error)),
         Some(code) if is_temporary(code) => Error::unavailable(error),
         Some(_) => Error::backend(error),
         None if is_about_the_way(&error) => Error::unavailable(error),

@@ -7,7 +7,7 @@ use crate::{
     config::TableName,
     lane::{self, Answers, Call, Lane},
     shared::Shared,
-    sql::{self, Id, MOMENT, Statements, stamp},
+    sql::{self, Id, Statements, stamp},
 };
 
 /// Moves a deadline.
@@ -16,29 +16,52 @@ pub(crate) struct Touch {
     pub(crate) revision: i64,
 }
 
-/// Its commit does not wait for the disk: a crash may take back the last touches.
+/// The touches of many callers: each row is locked, in the order of their ids, then judged, then
+/// written. No row leaves a sort before all have entered it: the clock is read when all locks are
+/// held. Its commit does not wait for the disk: a crash may take back the last touches.
 pub(crate) fn sql(table: &TableName) -> String {
-    let held = sql::held(table, "no key update");
+    let locked = format!(
+        "select t.* from (
+            select a.* from unnest((select $1::uuid[]), $2::bigint[]) a(id, revision), {BRIEF}
+            order by a.id
+        ) a cross join lateral (
+            select {COLUMNS} from {table} t
+            where t.id = a.id and t.revision = a.revision for no key update
+        ) t
+        order by t.created_at offset 0"
+    );
+    moved(table, &locked)
+}
+
+/// The touch of a lone caller: without arrays it takes the server two thirds of the time.
+pub(crate) fn one_sql(table: &TableName) -> String {
+    let locked = format!(
+        "select {COLUMNS} from {table} t, {BRIEF}
+        where t.id = $1 and t.revision = $2 for no key update of t"
+    );
+    moved(table, &locked)
+}
+
+const BRIEF: &str = "(select set_config('lock_timeout', $3, true),
+    set_config('synchronous_commit', 'off', true)) brief";
+
+const COLUMNS: &str = "t.id, t.created_at, t.expires_at, t.idle_ms, t.absolute_ms";
+
+/// Moves the deadlines of the live ones of these rows.
+fn moved(table: &TableName, locked: &str) -> String {
     let hour = sql::hour("d.deadline");
     format!(
-        "with asked as materialized (
-            select a.* from unnest((select $1::uuid[]), $2::bigint[]) a(id, revision),
-                (select set_config('lock_timeout', $3, true),
-                    set_config('synchronous_commit', 'off', true)) brief
-            order by a.id
-        ), {held}, {MOMENT}, decided as materialized (
-            select h.id, h.created_at, h.expires_at, m.now,
-                greatest(h.expires_at, least(
-                    m.since + h.idle_ms * interval '1 millisecond',
-                    h.created_at + h.absolute_ms * interval '1 millisecond'
-                )) as deadline
-            from moment m, asked a join held h using (id)
-            where h.revision = a.revision and h.expires_at > m.now
-        ), stored as (
-            update {table} s set expires_at = d.deadline, sweep_hour = {hour}
-            from decided d where s.id = d.id and d.deadline > d.expires_at
-        )
-        select id, created_at, deadline, now from decided"
+        "update {table} s set expires_at = d.deadline, sweep_hour = {hour}
+        from (
+            select l.id, l.now, greatest(l.expires_at, least(
+                date_trunc('milliseconds', l.now) + l.idle_ms * interval '1 millisecond',
+                l.created_at + l.absolute_ms * interval '1 millisecond'
+            )) as deadline
+            from (select l.*, clock_timestamp() as now from ({locked}) l offset 0) l
+            where l.expires_at > l.now offset 0
+        ) d
+        where s.id = d.id
+        returning s.id, s.created_at, s.expires_at, d.now"
     )
 }
 
@@ -62,9 +85,15 @@ impl Call for Touch {
         sql: &Statements,
         connection: &mut PgConnection,
     ) -> Answers<Self::Answer> {
-        let rows = sqlx::query(AssertSqlSafe(sql.touch.clone()))
-            .bind(calls.iter().map(|call| Id(call.id)).collect::<Vec<_>>())
-            .bind(calls.iter().map(|call| call.revision).collect::<Vec<_>>())
+        let query = match calls {
+            [call] => sqlx::query(AssertSqlSafe(sql.touch_one.clone()))
+                .bind(Id(call.id))
+                .bind(call.revision),
+            _ => sqlx::query(AssertSqlSafe(sql.touch.clone()))
+                .bind(calls.iter().map(|call| Id(call.id)).collect::<Vec<_>>())
+                .bind(calls.iter().map(|call| call.revision).collect::<Vec<_>>()),
+        };
+        let rows = query
             .bind(lane::timeout(lock))
             .fetch_all(connection)
             .await?;

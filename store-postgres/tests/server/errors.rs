@@ -7,7 +7,8 @@ use std::{
 };
 
 use cloakroom_store_api::{Error, SessionStore};
-use cloakroom_store_postgres::PostgresStore;
+use cloakroom_store_postgres::{PostgresStore, PostgresStoreBuilder};
+use sqlx::{Executor, postgres::PgPoolOptions, raw_sql};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use crate::support::{fresh, migrated, record, server, stored};
@@ -36,6 +37,28 @@ async fn a_missing_table_names_the_call_that_makes_it() {
         assert!(words.contains("PostgresStore::migrate"), "{words}");
         assert!(words.contains(&store.table().to_string()), "{words}");
     }
+}
+
+/// As a connection is that a pooler before has lent to others.
+#[tokio::test]
+async fn a_pooler_that_mixes_up_prepared_statements_is_named() {
+    let pool = PgPoolOptions::new()
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                let theirs = "prepare sqlx_s_1 as select 1";
+                connection.execute(raw_sql(theirs)).await.map(drop)
+            })
+        })
+        .connect(&server())
+        .await
+        .unwrap();
+    let table = migrated(fresh()).await.table().clone();
+    let builder = PostgresStoreBuilder::from(pool).table(table);
+    let store = builder.connect().await.unwrap();
+    let error = store.load(record().id).await.unwrap_err();
+    assert!(matches!(error, Error::Backend(_)), "{error:?}");
+    let words = words(&error);
+    assert!(words.contains("PgBouncer"), "{words}");
 }
 
 #[tokio::test]

@@ -47,6 +47,42 @@ async fn a_locked_session_holds_up_nobody_else() {
     assert!(others < Duration::from_secs(2), "{others:?}");
 }
 
+/// Touches that share a statement: the session whose row is locked first dies while the other's
+/// lock is waited for.
+#[tokio::test]
+async fn a_touch_is_judged_when_all_that_share_its_statement_are_locked() {
+    let store = migrated(fresh()).await;
+    let table = store.table();
+    let (mut holder, mut other) = (connection().await, connection().await);
+    let (mut revived, mut lost) = (0, 0);
+    for _ in 0..8 {
+        let mut records = [record(), record()];
+        records.sort_by_key(|record| *record.id.as_bytes());
+        let [dying, locked] = records;
+        let (dying, locked) = (stored(&store, dying).await, stored(&store, locked).await);
+        let mut transaction = holder.begin().await.unwrap();
+        let lock = format!("select from {table} where id = '{}' for update", locked.id);
+        transaction.execute(AssertSqlSafe(lock)).await.unwrap();
+        let soon = format!(
+            "update {table} set expires_at = clock_timestamp() + interval '20 milliseconds'
+            where id = '{}'",
+            dying.id
+        );
+        other.execute(AssertSqlSafe(soon)).await.unwrap();
+        let release = async {
+            // Shorter than a shared statement waits for a lock.
+            tokio::time::sleep(Duration::from_millis(35)).await;
+            transaction.rollback().await.unwrap();
+        };
+        let (dead, live, ()) =
+            tokio::join!(store.touch(dying.id, 1), store.touch(locked.id, 1), release);
+        revived += u32::from(dead.unwrap().is_some());
+        lost += u32::from(live.unwrap().is_none());
+    }
+    println!("rounds=8 revived={revived} lost={lost}");
+    assert_eq!((revived, lost), (0, 0));
+}
+
 /// Enough to connect in, on a machine that is busy with other tests.
 const DEADLINE: Duration = Duration::from_millis(500);
 
