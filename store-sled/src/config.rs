@@ -64,14 +64,25 @@ impl SledStoreBuilder {
         self
     }
 
-    /// How many bytes sled keeps in memory; 256 MiB by default.
+    /// How many bytes are kept in memory; 256 MiB by default.
     ///
-    /// While the folder is smaller than half of it, loads are answered on the caller's thread;
-    /// beyond that they may have to read the disk, and go through
-    /// [`spawn_blocking`](tokio::task::spawn_blocking).
+    /// A quarter of it is for the sessions that were used last, ready to be handed out, which is
+    /// about 100,000 small ones by default; the rest is for sled's pages. Loads of those sessions
+    /// are answered on the caller's thread. So are all others while what is stored takes less than
+    /// a quarter of sled's part; beyond that they may have to read the disk, and go through
+    /// [`spawn_blocking`](tokio::task::spawn_blocking) until the folder is opened again.
     pub const fn cache_capacity(mut self, bytes: u64) -> Self {
         self.cache_capacity = bytes;
         self
+    }
+
+    /// The part of it that is for sessions, and sled's.
+    pub(crate) fn session_cache(&self) -> u64 {
+        self.cache_capacity / 4
+    }
+
+    pub(crate) fn tree_cache(&self) -> u64 {
+        self.cache_capacity - self.session_cache()
     }
 
     /// Opens the folder, and creates it if there is none. It blocks, and starts the store's

@@ -61,16 +61,31 @@ async fn more_sessions_than_fit_the_cache_need_the_disk() {
     let folder = folder();
     let builder = SledStore::builder(folder.path()).cache_capacity(8 * 1024 * 1024);
     let store = builder.open().unwrap();
-    let shared = &store.0.shared;
-    while !shared.reads_need_no_disk() {
+    let warmth = &store.0.shared.warmth;
+    while !warmth.needs_no_disk() {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        shared.measure();
     }
     for _ in 0..8 {
         stored(&store, noted(1_000_000)).await;
     }
-    shared.measure();
-    assert!(!shared.reads_need_no_disk());
+    assert!(!warmth.needs_no_disk());
+}
+
+/// What is saved again and again leaves garbage on the disk, and takes no more of the cache.
+#[tokio::test]
+async fn saves_of_the_same_sessions_need_no_disk() {
+    let folder = folder();
+    let builder = SledStore::builder(folder.path()).cache_capacity(8 * 1024 * 1024);
+    let store = builder.open().unwrap();
+    let warmth = &store.0.shared.warmth;
+    while !warmth.needs_no_disk() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut record = stored(&store, noted(500_000)).await;
+    for _ in 0..20 {
+        record = stored(&store, record).await;
+    }
+    assert!(warmth.needs_no_disk());
 }
 
 #[tokio::test]
