@@ -3,7 +3,7 @@ use sled::{
     transaction::{ConflictableTransactionError, TransactionError, TransactionalTree},
 };
 
-use crate::{trees::Trees, warmth::growth};
+use crate::{trees::Trees, warmth::Growth};
 
 /// What a batch changes, in the order in which it is done.
 ///
@@ -68,24 +68,24 @@ impl Changes {
         self.is_whole
     }
 
-    /// Does it; says how many bytes more are stored then.
-    pub(crate) fn apply(self, trees: &Trees) -> sled::Result<i64> {
+    /// Does it; says what has grown by it.
+    pub(crate) fn apply(self, trees: &Trees) -> sled::Result<Growth> {
         if self.is_whole {
             return self.apply_whole(trees);
         }
-        let mut grown = 0;
+        let mut grown = Growth::default();
         for Step { place, key, value } in self.steps {
             let tree = place.of(trees);
             let old = match &value {
                 Some(value) => tree.insert(&key, value)?,
                 None => tree.remove(&key)?,
             };
-            grown += growth(&key, old.as_ref(), value.as_ref());
+            grown.see(&key, old.as_ref(), value.as_ref());
         }
         Ok(grown)
     }
 
-    fn apply_whole(&self, trees: &Trees) -> sled::Result<i64> {
+    fn apply_whole(&self, trees: &Trees) -> sled::Result<Growth> {
         let Trees {
             records,
             deadlines,
@@ -95,7 +95,7 @@ impl Changes {
         } = trees;
         (records, deadlines, expiry, owners)
             .transaction(|(records, deadlines, expiry, owners)| {
-                let mut grown = 0;
+                let mut grown = Growth::default();
                 for Step { place, key, value } in &self.steps {
                     let tree: &TransactionalTree = match place {
                         Place::Records => records,
@@ -107,9 +107,9 @@ impl Changes {
                         Some(value) => tree.insert(key, value)?,
                         None => tree.remove(key)?,
                     };
-                    grown += growth(key, old.as_ref(), value.as_ref());
+                    grown.see(key, old.as_ref(), value.as_ref());
                 }
-                Ok::<i64, ConflictableTransactionError<sled::Error>>(grown)
+                Ok::<Growth, ConflictableTransactionError<sled::Error>>(grown)
             })
             .map_err(|(TransactionError::Abort(error) | TransactionError::Storage(error))| error)
     }

@@ -66,10 +66,11 @@ impl SledStoreBuilder {
 
     /// How many bytes are kept in memory; 256 MiB by default.
     ///
-    /// A quarter of it is for the sessions that were used last, ready to be handed out, which is
-    /// about 100,000 small ones by default; the rest is for sled's pages. Loads of those sessions
-    /// are answered on the caller's thread. So are all others while what is stored takes less than
-    /// a quarter of sled's part; beyond that they may have to read the disk, and go through
+    /// A quarter of it is for the sessions that were used last, ready to be handed out: about
+    /// 100,000 small ones by default. The rest is for sled's pages. Loads of those sessions are
+    /// answered on the caller's thread, and so are all others while everything stored certainly
+    /// fits sled's part: about 140,000 small sessions by default, and none over 14 KB. Beyond that
+    /// they may have to read the disk, and go through
     /// [`spawn_blocking`](tokio::task::spawn_blocking) until the folder is opened again.
     pub const fn cache_capacity(mut self, bytes: u64) -> Self {
         self.cache_capacity = bytes;

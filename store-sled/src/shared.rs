@@ -93,7 +93,7 @@ impl Shared {
         let ids: Vec<_> = outcomes.keys().copied().collect();
         self.cache.publish(outcomes, changes.is_whole());
         let grown = self.noted(changes.apply(&self.trees))?;
-        self.warmth.grow(grown);
+        self.warmth.grow(&grown);
         self.cache.written(&ids);
         Ok(())
     }

@@ -2,8 +2,9 @@ use std::time::{Duration, Instant};
 
 use crate::{cache::SHARDS, shared::Shared};
 
-/// How long touches are left in memory, where a killed process loses them.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long touches are left in memory, where a killed process loses them. A session that is used
+/// moves its deadline a twentieth of its idle timeout at a time, so that little is lost.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// So many are written before the writer sees to other calls again.
 const SOME: usize = 256;
@@ -53,11 +54,8 @@ impl Shared {
     /// Writes the touches of one shard; says how many.
     pub(crate) fn write_touches(&self, shard: usize) -> sled::Result<usize> {
         let touches = self.cache.unwritten(shard);
-        let mut grown = 0;
-        for (id, touch) in &touches {
-            grown += self.noted(self.trees.touch(*id, touch))?;
-        }
-        self.warmth.grow(grown);
+        let grown = self.noted(self.trees.touch(&touches))?;
+        self.warmth.grow(&grown);
         self.cache.touches_written(&touches);
         Ok(touches.len())
     }

@@ -8,14 +8,14 @@ use std::{
 };
 
 use cloakroom_store_api::{BoxError, Error, Result, SessionId, Timestamp};
-use sled::{Db, Tree};
+use sled::{Db, IVec, Tree};
 
 use crate::{
     cache::Touch,
     config::{Durability, SledStoreBuilder},
     error::{Failure, sorted, unopened},
     row::{self, Row, corrupt},
-    warmth::growth,
+    warmth::Growth,
 };
 
 /// The folder's trees.
@@ -131,11 +131,15 @@ impl Trees {
         Ok(found.is_some_and(|bytes| Row::is_later(&bytes)))
     }
 
-    /// Moves a deadline; says how many bytes more are stored then.
-    pub(crate) fn touch(&self, id: SessionId, touch: &Touch) -> sled::Result<i64> {
-        let (key, value) = (id.as_bytes(), row::deadline(touch));
-        let old = self.deadlines.insert(key, &value)?;
-        Ok(growth(key, old.as_ref(), Some(&value)))
+    /// Moves deadlines; says what has grown by it.
+    pub(crate) fn touch(&self, touches: &[(SessionId, Touch)]) -> sled::Result<Growth> {
+        let mut grown = Growth::default();
+        for (id, touch) in touches {
+            let (key, value) = (id.as_bytes(), row::deadline(touch));
+            let old = self.deadlines.insert(key, &value)?;
+            grown.see(key, old.as_ref(), Some(&value));
+        }
+        Ok(grown)
     }
 
     /// All rows with their deadlines, `None` for those that cannot be read.
@@ -166,7 +170,7 @@ impl Trees {
     /// Reads all that the sessions have, until told to stop.
     pub(crate) fn read_all(
         &self,
-        mut see: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        mut see: impl FnMut(&[u8], &IVec) -> ControlFlow<()>,
     ) -> sled::Result<ControlFlow<()>> {
         let trees = [&self.deadlines, &self.records, &self.expiry, &self.owners];
         for entry in trees.into_iter().flat_map(Tree::iter) {
