@@ -83,7 +83,9 @@ impl Recent {
                 slot.is_used = false;
                 self.hand += 1;
             } else {
+                // Whose place is taken by the newest: it is passed over, too.
                 self.take_out(self.hand);
+                self.hand += 1;
             }
         }
     }
@@ -156,6 +158,17 @@ mod tests {
             recent.insert(id(n), of_size(1_000));
         }
         assert!(recent.get(id(0)).is_some());
+    }
+
+    #[test]
+    fn what_comes_takes_the_room_of_what_was_there_longest() {
+        let mut recent = Recent::new(100_000);
+        for n in 0..200 {
+            recent.insert(id(n), of_size(1_000));
+        }
+        // Where the hand begins anew, one takes another's turn.
+        let last = kept(&recent).into_iter().filter(|n| *n >= 200 - 100);
+        assert!(last.count() >= 98, "{:?}", kept(&recent));
     }
 
     #[test]
