@@ -1,13 +1,15 @@
-use std::collections::HashMap;
-
-use cloakroom_store_api::{Age, Error, Held, Result, Saved, SessionId, Stamp, Timestamp, Verdict};
-use sled::IVec;
+use cloakroom_store_api::{
+    Age, Error, Held, Owner, Result, Saved, SessionId, Stamp, Timestamp, Verdict,
+};
 
 use crate::{
+    cache::{Known, Outcomes},
     changes::{Changes, Place},
     error::sorted,
+    ids::IdMap,
     row::{self, Draft, Expiry, Row},
     shared::Shared,
+    touches::Touches,
 };
 
 /// The calls that the writer answers together: what they saw and what they change.
@@ -19,8 +21,10 @@ pub(crate) struct Batch<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) now: Timestamp,
     /// What this batch has read or changed, as it leaves it.
-    seen: HashMap<SessionId, Option<Entry>>,
+    seen: IdMap<Option<Entry>>,
     pub(crate) changes: Changes,
+    /// What the changes make of the sessions that they are about.
+    outcomes: Outcomes,
     must_last: bool,
     /// The latest deadline that a call has seen passed.
     death_seen: Timestamp,
@@ -32,7 +36,7 @@ pub(crate) struct Batch<'a> {
 pub(crate) enum Entry {
     Session {
         held: Held,
-        owner: IVec,
+        owner: Option<Owner>,
         /// Whether the deadlines tree has something of it.
         is_touched: bool,
     },
@@ -41,8 +45,13 @@ pub(crate) enum Entry {
 
 impl Entry {
     pub(crate) fn is_of(&self, whose: &[u8]) -> bool {
-        matches!(self, Self::Session { owner, .. } if owner == whose)
+        matches!(self, Self::Session { owner, .. } if bytes(owner.as_ref()) == whose)
     }
+}
+
+/// An owner as the trees have it.
+pub(crate) fn bytes(owner: Option<&Owner>) -> &[u8] {
+    owner.map_or(&[], |owner| owner.as_bytes())
 }
 
 /// A live row, and when it was read.
@@ -53,8 +62,9 @@ impl<'a> Batch<'a> {
         Self {
             shared,
             now: shared.clock.now(),
-            seen: HashMap::new(),
+            seen: IdMap::default(),
             changes: Changes::default(),
+            outcomes: Outcomes::default(),
             must_last: false,
             death_seen: Timestamp::from_millis(i64::MIN),
             size: 0,
@@ -86,7 +96,14 @@ impl<'a> Batch<'a> {
             return Ok(None);
         };
         if moved.expires_at > held.expires_at {
-            self.move_deadline(id, moved)?;
+            if self.outcomes.contains_key(&id) {
+                // A touch is of what others can see.
+                self.apply().map_err(sorted)?;
+            }
+            self.shared.cache.move_deadline(id, &moved);
+            if let Some(Some(Entry::Session { held, .. })) = self.seen.get_mut(&id) {
+                *held = moved;
+            }
         }
         Ok(Some(moved.stamp(self.now)))
     }
@@ -116,18 +133,19 @@ impl<'a> Batch<'a> {
             return Ok(None);
         }
         self.apply().map_err(sorted)?;
-        Ok(self.shared.trees.row(id)?.map(|row| (row, now)))
+        Ok(self.shared.row(id)?.map(|row| (row, now)))
     }
 
     /// Stores all of it, and sees to it that nothing that was answered comes undone.
-    pub(crate) fn finish(mut self) -> sled::Result<()> {
+    pub(crate) fn finish(mut self, touches: &mut Touches) -> sled::Result<()> {
         let shared = self.shared;
-        // A death that is not on disk, by a clock that is, could come undone: killed and
-        // started again with its clock set back, the process would show the session alive.
-        let must_last = self.must_last || self.death_seen > shared.kept();
         let now = shared.clock.now();
         self.apply()?;
         shared.check()?;
+        // A death that is not on disk, by a clock that is, could come undone: killed and
+        // started again with its clock set back, the process would show the session alive.
+        let must_last =
+            touches.write_some(shared)? || self.must_last || self.death_seen > shared.kept();
         if must_last {
             shared.keep(now)?;
         }
@@ -137,7 +155,8 @@ impl<'a> Batch<'a> {
     /// Stores what there is, so that the indexes show it.
     pub(crate) fn apply(&mut self) -> sled::Result<()> {
         let changes = std::mem::take(&mut self.changes);
-        self.shared.noted(changes.apply(&self.shared.trees))
+        let outcomes = std::mem::take(&mut self.outcomes);
+        self.shared.write(changes, outcomes)
     }
 
     /// Does what was decided about the record that `id` has.
@@ -159,26 +178,28 @@ impl<'a> Batch<'a> {
 
     fn store(&mut self, draft: Draft, held: Held) -> Result<()> {
         let id = draft.record.id;
-        let owner = IVec::from(draft.owner());
+        let owner = draft.record.owner.clone();
+        let whose = bytes(owner.as_ref());
         let before = self.entry(id)?;
-        let is_owned = before.as_ref().is_some_and(|entry| entry.is_of(&owner));
+        let is_owned = before.as_ref().is_some_and(|entry| entry.is_of(whose));
         let is_filed = is_owned
             && before.as_ref().is_some_and(|entry| match entry {
                 Entry::Session { held: before, .. } => before.expires_at <= held.expires_at,
                 Entry::Unreadable => false,
             });
         if !is_filed {
-            self.file(id, &held, &owner);
+            self.file(id, &held, whose);
         }
-        if !owner.is_empty() && !is_owned {
-            let key = row::owner_key(&owner, id);
+        if !whose.is_empty() && !is_owned {
+            let key = row::owner_key(whose, id);
             self.changes.insert(Place::Owners, key, &[]);
         }
         self.size += draft.len();
-        self.changes
-            .insert(Place::Records, id.as_bytes(), draft.row(&held));
+        let (row, session) = draft.finish(held);
+        self.changes.insert(Place::Records, id.as_bytes(), row);
+        self.outcomes.insert(id, Some(session));
         if let Some(entry) = before {
-            self.tidy(id, &entry, &owner);
+            self.tidy(id, &entry, whose);
         }
         let entry = Entry::Session {
             held,
@@ -191,23 +212,9 @@ impl<'a> Batch<'a> {
     }
 
     /// Has sweep see to a session at its deadline.
-    pub(crate) fn file(&mut self, id: SessionId, held: &Held, owner: &IVec) {
+    pub(crate) fn file(&mut self, id: SessionId, held: &Held, owner: &[u8]) {
         let key = Expiry::key(held.expires_at, id);
         self.changes.insert(Place::Expiry, key, owner);
-    }
-
-    fn move_deadline(&mut self, id: SessionId, moved: Held) -> Result<()> {
-        if let Some(Entry::Session { owner, .. }) = self.entry(id)? {
-            let (key, value) = (id.as_bytes(), row::deadline(&moved));
-            self.changes.insert(Place::Deadlines, key, value);
-            let entry = Entry::Session {
-                held: moved,
-                owner,
-                is_touched: true,
-            };
-            self.seen.insert(id, Some(entry));
-        }
-        Ok(())
     }
 
     pub(crate) fn remove(&mut self, id: SessionId) -> Result<()> {
@@ -225,6 +232,7 @@ impl<'a> Batch<'a> {
                 self.changes.remove(Place::Expiry, last);
             }
         }
+        self.outcomes.insert(id, None);
         self.seen.insert(id, None);
         self.must_last = true;
         Ok(())
@@ -236,7 +244,7 @@ impl<'a> Batch<'a> {
         let (is_touched, owner) = match entry {
             Entry::Session {
                 is_touched, owner, ..
-            } => (*is_touched, &owner[..]),
+            } => (*is_touched, bytes(owner.as_ref())),
             Entry::Unreadable => (true, &[][..]),
         };
         if is_touched {
@@ -274,16 +282,45 @@ impl<'a> Batch<'a> {
         if let Some(entry) = self.seen.get(&id) {
             return Ok(entry.clone());
         }
-        let entry = match self.shared.trees.row(id) {
-            Ok(row) => row.map(|row| Entry::Session {
-                held: row.held,
-                owner: row.owner().into(),
-                is_touched: row.is_touched,
-            }),
-            Err(Error::Corrupt { .. }) => Some(Entry::Unreadable),
-            Err(error) => return Err(error),
-        };
+        let entry = self.shared.entry(id)?;
         self.seen.insert(id, entry.clone());
         Ok(entry)
+    }
+}
+
+impl Shared {
+    /// What is stored under an id. Only the writer is told so: there is no news meanwhile.
+    fn entry(&self, id: SessionId) -> Result<Option<Entry>> {
+        let known = self.cache.find(id, |session| Entry::Session {
+            held: session.held,
+            owner: session.owner.clone(),
+            is_touched: session.is_touched,
+        });
+        match known {
+            Known::Stored(entry) => return Ok(Some(entry)),
+            Known::Ended => return Ok(None),
+            Known::Unknown(_) => {}
+        }
+        let row = match self.row(id) {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
+            Err(Error::Corrupt { .. }) => return Ok(Some(Entry::Unreadable)),
+            Err(error) => return Err(error),
+        };
+        let owner = match row.owner() {
+            [] => None,
+            owner => match str::from_utf8(owner)
+                .ok()
+                .and_then(|owner| owner.parse().ok())
+            {
+                Some(owner) => Some(owner),
+                None => return Ok(Some(Entry::Unreadable)),
+            },
+        };
+        Ok(Some(Entry::Session {
+            held: row.held,
+            owner,
+            is_touched: row.is_touched,
+        }))
     }
 }

@@ -3,7 +3,7 @@ use sled::{
     transaction::{ConflictableTransactionError, TransactionError, TransactionalTree},
 };
 
-use crate::trees::Trees;
+use crate::{trees::Trees, warmth::Growth};
 
 /// What a batch changes, in the order in which it is done.
 ///
@@ -64,26 +64,28 @@ impl Changes {
         })
     }
 
-    #[cfg(test)]
     pub(crate) fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    pub(crate) fn apply(self, trees: &Trees) -> sled::Result<()> {
+    /// Does it; says what has grown by it.
+    pub(crate) fn apply(self, trees: &Trees) -> sled::Result<Growth> {
         if self.is_whole {
             return self.apply_whole(trees);
         }
+        let mut grown = Growth::default();
         for Step { place, key, value } in self.steps {
             let tree = place.of(trees);
-            match value {
-                Some(value) => tree.insert(key, value)?,
-                None => tree.remove(key)?,
+            let old = match &value {
+                Some(value) => tree.insert(&key, value)?,
+                None => tree.remove(&key)?,
             };
+            grown.see(&key, old.as_ref(), value.as_ref());
         }
-        Ok(())
+        Ok(grown)
     }
 
-    fn apply_whole(&self, trees: &Trees) -> sled::Result<()> {
+    fn apply_whole(&self, trees: &Trees) -> sled::Result<Growth> {
         let Trees {
             records,
             deadlines,
@@ -93,6 +95,7 @@ impl Changes {
         } = trees;
         (records, deadlines, expiry, owners)
             .transaction(|(records, deadlines, expiry, owners)| {
+                let mut grown = Growth::default();
                 for Step { place, key, value } in &self.steps {
                     let tree: &TransactionalTree = match place {
                         Place::Records => records,
@@ -100,12 +103,13 @@ impl Changes {
                         Place::Expiry => expiry,
                         Place::Owners => owners,
                     };
-                    match value {
+                    let old = match value {
                         Some(value) => tree.insert(key, value)?,
                         None => tree.remove(key)?,
                     };
+                    grown.see(key, old.as_ref(), value.as_ref());
                 }
-                Ok::<(), ConflictableTransactionError<sled::Error>>(())
+                Ok::<Growth, ConflictableTransactionError<sled::Error>>(grown)
             })
             .map_err(|(TransactionError::Abort(error) | TransactionError::Storage(error))| error)
     }

@@ -2,18 +2,23 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
+mod cache;
 mod changes;
 mod config;
 mod ending;
 mod error;
+mod ids;
 mod owners;
 mod reads;
+mod recent;
 mod row;
 mod shared;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod touches;
 mod trees;
+mod warmth;
 mod writer;
 
 use std::{
@@ -124,8 +129,11 @@ impl SledStore {
     }
 
     async fn find(&self, id: SessionId) -> Result<Found> {
-        if self.0.shared.reads_need_no_disk() {
-            self.0.shared.find(id)
+        let shared = &self.0.shared;
+        if let Some(found) = shared.recall(id)? {
+            Ok(found)
+        } else if shared.warmth.needs_no_disk() {
+            shared.find(id)
         } else {
             self.blocking(move |shared| shared.find(id)).await
         }
@@ -188,7 +196,7 @@ impl SessionStore for SledStore {
     }
 
     async fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
-        match self.0.shared.touch(id, revision)? {
+        match self.0.shared.touch(id, revision) {
             Some(stamp) => Ok(Some(stamp)),
             None => self.ask(move |batch| batch.touch(id, revision)).await,
         }

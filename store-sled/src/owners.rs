@@ -11,7 +11,7 @@ impl Batch<'_> {
     pub(crate) fn list(&mut self, owner: &Owner) -> Result<Vec<(SessionId, Sighting)>> {
         let mut found = Vec::new();
         for id in self.ids_of(owner)? {
-            match self.shared.trees.row(id) {
+            match self.shared.row(id) {
                 Ok(Some(row)) if row.owner() == owner.as_bytes() => {
                     self.note(&row.held);
                     if row.held.is_live(self.now) {
@@ -35,8 +35,10 @@ impl Batch<'_> {
             }
             match self.entry(id)? {
                 Some(Entry::Session {
-                    held, owner: whose, ..
-                }) if whose == owner.as_bytes() => {
+                    held,
+                    owner: Some(whose),
+                    ..
+                }) if whose == *owner => {
                     ended += u64::from(held.is_live(self.now));
                     self.remove(id)?;
                 }

@@ -10,6 +10,8 @@ use cloakroom_store_api::{
 };
 use sled::IVec;
 
+use crate::cache::{Session, Touch};
+
 const FORMAT: u8 = 1;
 
 /// What a later version may write there. What is above it is damage.
@@ -84,13 +86,23 @@ impl Row {
             &self.bytes[self.payload_at..],
         )
     }
+
+    /// What the cache keeps of a record that was read from this row.
+    pub(crate) fn session(&self, record: &Record) -> Session {
+        Session {
+            held: self.held,
+            owner: record.owner.clone(),
+            data: record.data.clone(),
+            is_touched: self.is_touched,
+        }
+    }
 }
 
 /// A record as its caller hands it to the writer: a row whose header is still to be filled in.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) record: Record,
-    bytes: Vec<u8>,
+    bytes: IVec,
 }
 
 impl Draft {
@@ -103,7 +115,7 @@ impl Draft {
         bytes.extend(payload);
         Ok(Self {
             record: record.clone(),
-            bytes,
+            bytes: bytes.into(),
         })
     }
 
@@ -115,14 +127,14 @@ impl Draft {
         self.bytes.len()
     }
 
-    /// The row that the writer stores.
-    pub(crate) fn row(mut self, held: &Held) -> Vec<u8> {
+    /// The row that the writer stores, and what the cache keeps of it.
+    pub(crate) fn finish(mut self, held: Held) -> (IVec, Session) {
         let Held {
             revision,
             lifetime,
             created_at,
             expires_at,
-        } = *held;
+        } = held;
         let owner_len = u16::try_from(self.owner().len()).unwrap_or(u16::MAX);
         let fields = [
             &[FORMAT][..],
@@ -134,18 +146,25 @@ impl Draft {
             &[persistence_byte(lifetime)],
             &owner_len.to_be_bytes(),
         ];
+        // Nobody else has them: they are filled in where they are.
         self.bytes[..HEADER].copy_from_slice(&fields.concat());
-        self.bytes
+        let session = Session {
+            held,
+            owner: self.record.owner,
+            data: self.record.data,
+            is_touched: false,
+        };
+        (self.bytes, session)
     }
 }
 
 /// The value of the deadlines tree: to which revision it belongs, and when it ends.
-pub(crate) fn deadline(held: &Held) -> Vec<u8> {
-    [
-        held.revision.to_be_bytes(),
-        held.expires_at.as_millis().to_be_bytes(),
-    ]
-    .concat()
+pub(crate) fn deadline(touch: &Touch) -> IVec {
+    let parts = [
+        touch.revision.to_be_bytes(),
+        touch.expires_at.as_millis().to_be_bytes(),
+    ];
+    parts.as_flattened().into()
 }
 
 fn touched(deadline: &[u8], revision: u64) -> Option<Timestamp> {

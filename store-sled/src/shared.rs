@@ -1,8 +1,7 @@
 use std::{
     io,
-    ops::ControlFlow,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -11,56 +10,55 @@ use std::{
 use cloakroom_store_api::{Error, Result, SessionId, Stamp, StoreClock, Timestamp};
 
 use crate::{
+    cache::{Cache, Outcomes, SHARDS},
+    changes::Changes,
     config::{Durability, SledStoreBuilder},
-    error::{Failure, sorted},
+    error::Failure,
+    row::Row,
     trees::Trees,
+    warmth::Warmth,
 };
 
 /// What the writer and the readers have in common.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) trees: Trees,
+    pub(crate) cache: Cache,
     pub(crate) clock: StoreClock,
+    pub(crate) warmth: Warmth,
     durability: Durability,
-    cache_capacity: u64,
     /// What the clock shows after a restart at least, in milliseconds.
     kept: AtomicI64,
     failure: OnceLock<sled::Error>,
-    is_warm: AtomicBool,
-    fits_cache: AtomicBool,
     is_closing: AtomicBool,
-    /// Held by who changes the trees.
-    turn: Mutex<()>,
 }
 
 impl Shared {
     pub(crate) fn open(builder: SledStoreBuilder) -> Result<Self> {
         let trees = Trees::open(&builder)?;
         let last_answer = trees.clock()?;
+        let cache = Cache::new(builder.session_cache());
+        let warmth = Warmth::new(builder.tree_cache());
         let SledStoreBuilder {
             path: _,
             durability,
             deadline: _,
             clock,
-            cache_capacity,
+            cache_capacity: _,
         } = builder;
-        let shared = Self {
+        Ok(Self {
             trees,
+            cache,
+            warmth,
             clock: match last_answer {
                 Some(last_answer) => StoreClock::resumed(clock, last_answer),
                 None => StoreClock::new(clock),
             },
             durability,
-            cache_capacity,
             kept: AtomicI64::new(last_answer.map_or(i64::MIN, Timestamp::as_millis)),
             failure: OnceLock::new(),
-            is_warm: AtomicBool::new(false),
-            fits_cache: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
-            turn: Mutex::new(()),
-        };
-        shared.measure();
-        Ok(shared)
+        })
     }
 
     /// What the clock shows after a restart at least. What died before it stays dead.
@@ -71,36 +69,33 @@ impl Shared {
         Timestamp::from_millis(self.kept.load(Ordering::Acquire))
     }
 
-    /// Waits until it may change the trees.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Moves a deadline without asking the writer, `None` if it has to be asked.
+    ///
+    /// A touch need not last: it is in memory until the writer writes it.
+    pub(crate) fn touch(&self, id: SessionId, revision: u64) -> Option<Stamp> {
+        if self.failure.get().is_some() {
+            return None;
+        }
+        self.cache.touch(id, revision, || self.clock.now())
     }
 
-    /// Moves a deadline without asking the writer, if it is idle and nothing waits for the disk;
-    /// `None` if the writer has to be asked.
-    ///
-    /// A touch need not last, and changes one key. What the clock shows here is no earlier than
-    /// what it showed the writer, who has its turns before and after.
-    pub(crate) fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
-        if !self.reads_need_no_disk() {
-            return Ok(None);
+    /// The row of an id, with its last deadline.
+    pub(crate) fn row(&self, id: SessionId) -> Result<Option<Row>> {
+        let mut row = self.trees.row(id)?;
+        if let Some(row) = &mut row {
+            self.cache.overlay(id, &mut row.held);
         }
-        let Ok(_turn) = self.turn.try_lock() else {
-            return Ok(None);
-        };
-        if self.broken().is_some() {
-            return Ok(None);
-        }
-        let now = self.clock.now();
-        let row = self.trees.row(id)?;
-        let moved = row.as_ref().and_then(|row| row.held.touch(revision, now));
-        if let (Some(row), Some(moved)) = (row, moved) {
-            if moved.expires_at > row.held.expires_at {
-                self.noted(self.trees.touch(id, &moved)).map_err(sorted)?;
-            }
-            return Ok(Some(moved.stamp(now)));
-        }
-        Ok(None)
+        Ok(row)
+    }
+
+    /// Writes what was decided, for everybody to see.
+    pub(crate) fn write(&self, changes: Changes, outcomes: Outcomes) -> sled::Result<()> {
+        let ids: Vec<_> = outcomes.keys().copied().collect();
+        self.cache.publish(outcomes, changes.is_whole());
+        let grown = self.noted(changes.apply(&self.trees))?;
+        self.warmth.grow(&grown);
+        self.cache.written(&ids);
+        Ok(())
     }
 
     /// Makes durable what is applied, and this answer of the clock.
@@ -117,6 +112,9 @@ impl Shared {
     pub(crate) fn close(&self) -> sled::Result<()> {
         let now = self.clock.now();
         self.check()?;
+        for shard in 0..SHARDS {
+            self.write_touches(shard)?;
+        }
         self.noted(self.trees.set_clock(now))?;
         self.noted(self.trees.flush())
     }
@@ -137,32 +135,14 @@ impl Shared {
         Some(Error::backend(Failure::Broken(failure.clone())))
     }
 
-    /// Whether loads find all that they need in memory.
-    pub(crate) fn reads_need_no_disk(&self) -> bool {
-        self.is_warm.load(Ordering::Relaxed) && self.fits_cache.load(Ordering::Relaxed)
-    }
-
-    /// Finds out whether all that is stored fits sled's cache.
-    ///
-    /// That cache is 256 independent parts of equal size, which fill unevenly: counted on is
-    /// half of it.
-    pub(crate) fn measure(&self) {
-        let fits = self
-            .trees
-            .size_on_disk()
-            .is_ok_and(|size| size <= self.cache_capacity / 2);
-        self.fits_cache.store(fits, Ordering::Relaxed);
-    }
-
     /// Starts the thread that reads everything once.
     pub(crate) fn warm(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(self);
         thread::Builder::new()
             .name("cloakroom-sled-warm".into())
             .spawn(move || {
-                let read = shared.trees.read_all(|| shared.is_closing());
-                let is_warm = matches!(read, Ok(ControlFlow::Continue(())));
-                shared.is_warm.store(is_warm, Ordering::Relaxed);
+                // What fails here fails in a call that can say so.
+                let _ = shared.warmth.warm(&shared.trees, || shared.is_closing());
             })
     }
 
@@ -176,7 +156,9 @@ impl Shared {
         if let Some(last) = row.last_mut() {
             *last ^= 1;
         }
-        records.insert(id.as_bytes(), row).map(drop)
+        records.insert(id.as_bytes(), row)?;
+        self.cache.forget(id);
+        Ok(())
     }
 
     /// Tells long scans to stop.

@@ -4,7 +4,7 @@ use cloakroom_store_api::{Result, Swept, Timestamp};
 use sled::IVec;
 
 use crate::{
-    batch::{Batch, Entry},
+    batch::{self, Batch, Entry},
     changes::Place,
     error::sorted,
     row::Expiry,
@@ -60,8 +60,10 @@ impl Batch<'_> {
             self.disown(owner, id);
         }
         match entry {
-            Some(Entry::Session { held, owner, .. }) if held.is_live(self.now) => {
-                self.file(id, &held, &owner);
+            Some(Entry::Session {
+                held, ref owner, ..
+            }) if held.is_live(self.now) => {
+                self.file(id, &held, batch::bytes(owner.as_ref()));
                 Ok(false)
             }
             Some(_) => {

@@ -14,13 +14,15 @@ use cloakroom_store_api::{
 };
 use tempfile::TempDir;
 
-use crate::{Durability, SledStore};
+use crate::{Durability, SledStore, cache::SHARDS, reads::Found};
 
 mod clock;
 mod conformance;
 mod crash;
 mod filing;
 mod opening;
+mod remembering;
+mod touching;
 mod unreadable;
 mod writer;
 
@@ -60,8 +62,22 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Replaces a row by what has not even a header.
 fn wreck(store: &SledStore, id: SessionId) {
-    let records = &store.0.shared.trees.records;
-    records.insert(id.as_bytes(), b"wreck").unwrap();
+    replace(store, id, b"wreck");
+}
+
+/// Replaces a row behind the store's back.
+fn replace(store: &SledStore, id: SessionId, row: &[u8]) {
+    let shared = &store.0.shared;
+    shared.trees.records.insert(id.as_bytes(), row).unwrap();
+    shared.cache.forget(id);
+}
+
+/// Writes the touches that are in memory, as the writer does now and then.
+fn write_touches(store: &SledStore) {
+    let shared = &store.0.shared;
+    for shard in 0..SHARDS {
+        shared.write_touches(shard).unwrap();
+    }
 }
 
 fn failure(opened: Result<SledStore>) -> Error {
@@ -76,8 +92,9 @@ async fn is_live(store: &SledStore, id: SessionId) -> bool {
     store.load(id).await.unwrap().is_some()
 }
 
-/// No tree holds anything of a session.
+/// No tree holds anything of a session, and no touch waits to be written.
 fn assert_empty(store: &SledStore) {
+    assert_eq!(store.0.shared.cache.touches(), 0);
     let trees = &store.0.shared.trees;
     for tree in [
         &trees.records,

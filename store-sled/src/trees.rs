@@ -7,13 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloakroom_store_api::{BoxError, Error, Held, Result, SessionId, Timestamp};
-use sled::{Db, Tree};
+use cloakroom_store_api::{BoxError, Error, Result, SessionId, Timestamp};
+use sled::{Db, IVec, Tree};
 
 use crate::{
+    cache::Touch,
     config::{Durability, SledStoreBuilder},
     error::{Failure, sorted, unopened},
     row::{self, Row, corrupt},
+    warmth::Growth,
 };
 
 /// The folder's trees.
@@ -24,6 +26,7 @@ pub(crate) struct Trees {
     pub(crate) records: Tree,
     /// Id to revision and deadline, where touches moved it since the row was written: so a
     /// touch never rewrites the data. What is of another revision than the row is left over.
+    /// The last touches are [in memory](crate::cache) only.
     pub(crate) deadlines: Tree,
     /// When to see whether a session has died, and its id, to its owner. Each session has an
     /// entry at its deadline or before it: what moves the deadline later leaves the entry alone,
@@ -67,7 +70,7 @@ impl Trees {
     fn try_open(builder: &SledStoreBuilder) -> Result<Self, BoxError> {
         let db = sled::Config::new()
             .path(&builder.path)
-            .cache_capacity(builder.cache_capacity.max(MIN_CACHE))
+            .cache_capacity(builder.tree_cache().max(MIN_CACHE))
             .flush_every_ms(match builder.durability {
                 Durability::Always => None,
                 Durability::Every(pause) => {
@@ -128,18 +131,24 @@ impl Trees {
         Ok(found.is_some_and(|bytes| Row::is_later(&bytes)))
     }
 
-    /// Moves a deadline.
-    pub(crate) fn touch(&self, id: SessionId, moved: &Held) -> sled::Result<()> {
-        let deadline = row::deadline(moved);
-        self.deadlines.insert(id.as_bytes(), deadline).map(drop)
+    /// Moves deadlines; says what has grown by it.
+    pub(crate) fn touch(&self, touches: &[(SessionId, Touch)]) -> sled::Result<Growth> {
+        let mut grown = Growth::default();
+        for (id, touch) in touches {
+            let (key, value) = (id.as_bytes(), row::deadline(touch));
+            let old = self.deadlines.insert(key, &value)?;
+            grown.see(key, old.as_ref(), Some(&value));
+        }
+        Ok(grown)
     }
 
     /// All rows with their deadlines, `None` for those that cannot be read.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Option<Row>>> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Option<(SessionId, Row)>>> {
         self.records.iter().map(|found| {
             let (id, bytes) = found.map_err(sorted)?;
-            let deadline = self.deadlines.get(id).map_err(sorted)?;
-            Ok(Row::read(bytes, deadline.as_ref()).ok())
+            let deadline = self.deadlines.get(&id).map_err(sorted)?;
+            let row = Row::read(bytes, deadline.as_ref()).ok();
+            Ok(row::last_id(&id).zip(row))
         })
     }
 
@@ -158,15 +167,15 @@ impl Trees {
         self.db.flush().map(drop)
     }
 
-    pub(crate) fn size_on_disk(&self) -> sled::Result<u64> {
-        self.db.size_on_disk()
-    }
-
-    /// Reads everything that loads read, so that sled has it in its cache, until told to stop.
-    pub(crate) fn read_all(&self, stop: impl Fn() -> bool) -> sled::Result<ControlFlow<()>> {
-        for row in self.deadlines.iter().chain(self.records.iter()) {
-            row?;
-            if stop() {
+    /// Reads all that the sessions have, until told to stop.
+    pub(crate) fn read_all(
+        &self,
+        mut see: impl FnMut(&[u8], &IVec) -> ControlFlow<()>,
+    ) -> sled::Result<ControlFlow<()>> {
+        let trees = [&self.deadlines, &self.records, &self.expiry, &self.owners];
+        for entry in trees.into_iter().flat_map(Tree::iter) {
+            let (key, value) = entry?;
+            if see(&key, &value).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }

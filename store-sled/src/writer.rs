@@ -2,16 +2,19 @@ use std::{
     fmt, io, iter,
     sync::{
         Arc,
-        mpsc::{self, Receiver, Sender},
+        mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use cloakroom_store_api::{Error, Result};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot::{self, Sender},
+    time::timeout,
+};
 
-use crate::{batch::Batch, ending, error::Failure, shared::Shared};
+use crate::{batch::Batch, ending, error::Failure, shared::Shared, touches::Touches};
 
 /// The thread that changes the store, and the queue before it.
 ///
@@ -20,22 +23,30 @@ use crate::{batch::Batch, ending, error::Failure, shared::Shared};
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     /// Taken on drop.
-    jobs: Option<Sender<Job>>,
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Judges one call, unless nobody waits for it any more.
-type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Option<Answer> + Send>;
+/// A call that waits.
+trait Job: Send {
+    /// Judges it, unless nobody waits for it any more.
+    fn decide(&mut self, batch: &mut Batch<'_>);
 
-/// Sends what was decided, once it is stored, or why it is not.
-type Answer = Box<dyn FnOnce(&Shared, &sled::Result<()>) + Send>;
+    /// Says what was decided, once it is stored, or why it is not.
+    fn answer(self: Box<Self>, shared: &Shared, stored: &sled::Result<()>);
+}
+
+struct Call<T, F> {
+    asked: Instant,
+    deadline: Duration,
+    decide: Option<F>,
+    decided: Option<Result<T>>,
+    reply: Sender<Result<T>>,
+}
 
 /// A batch takes no more calls than this, nor any more once it has this many bytes to store.
 const CALLS: usize = 256;
 const BYTES: usize = 1024 * 1024;
-
-/// How often it is seen to whether the folder still fits the cache.
-const MEASURE: Duration = Duration::from_secs(1);
 
 impl Writer {
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
@@ -59,24 +70,13 @@ impl Writer {
         deadline: Duration,
         decide: impl FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let asked = Instant::now();
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |batch| {
-            if reply.is_closed() {
-                return None;
-            }
-            if asked.elapsed() >= deadline {
-                // Nobody may wait any more, here and below.
-                let _ = reply.send(Err(late(deadline)));
-                return None;
-            }
-            let decided = decide(batch);
-            Some(Box::new(move |shared, stored| {
-                let _ = reply.send(match stored {
-                    Ok(()) => decided,
-                    Err(_) => Err(ended(shared)),
-                });
-            }))
+        let job = Box::new(Call {
+            asked: Instant::now(),
+            deadline,
+            decide: Some(decide),
+            decided: None,
+            reply,
         });
         self.jobs
             .as_ref()
@@ -87,6 +87,36 @@ impl Writer {
             Ok(Err(_)) => Err(ended(&self.shared)),
             Err(_) => Err(late(deadline)),
         }
+    }
+}
+
+impl<T, F> Job for Call<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Batch<'_>) -> Result<T> + Send,
+{
+    fn decide(&mut self, batch: &mut Batch<'_>) {
+        let Some(decide) = self.decide.take() else {
+            return;
+        };
+        if self.reply.is_closed() {
+            return;
+        }
+        self.decided = Some(match self.asked.elapsed() < self.deadline {
+            true => decide(batch),
+            false => Err(late(self.deadline)),
+        });
+    }
+
+    fn answer(self: Box<Self>, shared: &Shared, stored: &sled::Result<()>) {
+        let Some(decided) = self.decided else {
+            return;
+        };
+        // Nobody may wait any more.
+        let _ = self.reply.send(match stored {
+            Ok(()) => decided,
+            Err(_) => Err(ended(shared)),
+        });
     }
 }
 
@@ -105,34 +135,33 @@ impl fmt::Debug for Writer {
     }
 }
 
-fn work(shared: &Shared, queue: &Receiver<Job>) {
-    let mut measured = Instant::now();
-    while let Ok(first) = queue.recv() {
-        let turn = shared.turn();
+fn work(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
+    let mut touches = Touches::new();
+    loop {
+        let first = match queue.recv_timeout(touches.pause()) {
+            Ok(job) => Some(job),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let mut batch = Batch::new(shared);
-        let mut answers = Vec::new();
+        let mut jobs = Vec::new();
         let waiting = iter::from_fn(|| next(queue));
-        for job in iter::once(first).chain(waiting).take(CALLS) {
+        for mut job in first.into_iter().chain(waiting).take(CALLS) {
             batch.next();
-            answers.extend(job(&mut batch));
+            job.decide(&mut batch);
+            jobs.push(job);
             if batch.size() >= BYTES {
                 break;
             }
         }
-        let stored = batch.finish();
-        drop(turn);
-        for answer in answers {
-            answer(shared, &stored);
+        let stored = batch.finish(&mut touches);
+        for job in jobs {
+            job.answer(shared, &stored);
         }
         if stored.is_err() {
             return;
         }
-        if measured.elapsed() >= MEASURE {
-            shared.measure();
-            measured = Instant::now();
-        }
     }
-    let _turn = shared.turn();
     // Nobody is left to tell.
     let _ = shared.close();
 }
@@ -141,7 +170,7 @@ fn work(shared: &Shared, queue: &Receiver<Job>) {
 ///
 /// Callers that were answered just now are about to ask again. They are let run first, and
 /// share the next batch: with 64 callers it holds 64 calls.
-fn next(queue: &Receiver<Job>) -> Option<Job> {
+fn next(queue: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
     queue.try_recv().ok().or_else(|| {
         thread::yield_now();
         queue.try_recv().ok()

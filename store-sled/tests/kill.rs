@@ -10,9 +10,10 @@ use std::{
     time::Duration,
 };
 
-use cloakroom_store_api::SessionId;
+use cloakroom_store_api::{SessionId, SessionStore};
 use cloakroom_store_sled::{Durability, SledStore};
 use cloakroom_test_support::{Differences, Ledger, News, rounds, work};
+use tokio::sync::mpsc;
 
 const CALLERS: u32 = 16;
 
@@ -100,25 +101,39 @@ fn note(ledger: &Ledger, line: &str) {
     ledger.note(id.parse().unwrap(), news.parse().unwrap());
 }
 
-/// Saves, rotates and ends sessions until it is killed.
+/// Saves, rotates and ends sessions until it is killed, while others touch them.
 async fn fill(folder: &Path, durability: Durability) {
     let builder = SledStore::builder(folder).durability(durability);
     let store = builder.open().unwrap();
     let output = Arc::new(Mutex::new(stdout()));
     // The harness has begun a line.
     writeln!(output.lock().unwrap()).unwrap();
+    let (used, users) = mpsc::unbounded_channel();
+    tokio::spawn(touch(store.clone(), users));
     let callers: Vec<_> = (0..CALLERS)
         .map(|_| {
             let (store, output) = (store.clone(), Arc::clone(&output));
+            let used = used.clone();
             let tell = move |id: SessionId, news: News| {
                 let mut output = output.lock().unwrap();
                 writeln!(output, "@{id} {news}").unwrap();
                 output.flush().unwrap();
+                used.send(id).unwrap();
             };
             tokio::spawn(async move { work(&store, &tell).await })
         })
         .collect();
     for caller in callers {
         caller.await.unwrap().unwrap();
+    }
+}
+
+/// Touches the sessions that there was news of, among them some that have just ended or are about
+/// to.
+async fn touch(store: SledStore, mut users: mpsc::UnboundedReceiver<SessionId>) {
+    while let Some(id) = users.recv().await {
+        for revision in 1..=4 {
+            store.touch(id, revision).await.unwrap();
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The contract.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use cloakroom_store_api::{ManualClock, SessionId, conformance::Subject, conformance_tests};
 use tempfile::TempDir;
@@ -12,6 +12,7 @@ mod to_the_millisecond {
 
     conformance_tests!(Fresh {
         clock: Some(ManualClock::new()),
+        has_cache: true,
         folders: Mutex::default(),
     });
 }
@@ -22,6 +23,18 @@ mod as_time_passes {
 
     conformance_tests!(Fresh {
         clock: None,
+        has_cache: true,
+        folders: Mutex::default(),
+    });
+}
+
+/// Where no session stays in memory, and each load goes to the trees through other threads.
+mod from_the_trees {
+    use super::*;
+
+    conformance_tests!(Fresh {
+        clock: Some(ManualClock::new()),
+        has_cache: false,
         folders: Mutex::default(),
     });
 }
@@ -29,6 +42,7 @@ mod as_time_passes {
 /// A folder of its own for each store.
 struct Fresh {
     clock: Option<ManualClock>,
+    has_cache: bool,
     folders: Mutex<Vec<TempDir>>,
 }
 
@@ -37,10 +51,14 @@ impl Subject for Fresh {
 
     async fn store(&self) -> SledStore {
         let folder = super::folder();
-        let store = match &self.clock {
-            Some(clock) => super::at(&folder, clock),
-            None => SledStore::open(folder.path()).unwrap(),
-        };
+        let mut builder = SledStore::builder(folder.path());
+        if let Some(clock) = &self.clock {
+            builder = builder.clock(Arc::new(clock.clone()));
+        }
+        if !self.has_cache {
+            builder = builder.cache_capacity(0);
+        }
+        let store = builder.open().unwrap();
         self.folders.lock().unwrap().push(folder);
         store
     }

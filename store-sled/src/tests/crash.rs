@@ -27,6 +27,7 @@ async fn cut_off(age: Duration, after: State, call: impl Fn(&mut Batch<'_>, &Rec
         let record = stored(&store, new_record(Some("ann"))).await;
         clock.advance(Duration::from_mins(20));
         store.touch(record.id, 1).await.unwrap().unwrap();
+        write_touches(&store);
         clock.advance(age);
         let before = state(&store, record.id).await;
 
@@ -36,6 +37,7 @@ async fn cut_off(age: Duration, after: State, call: impl Fn(&mut Batch<'_>, &Rec
             break;
         };
         first.apply(&store.0.shared.trees).unwrap();
+        store.0.shared.cache.forget(record.id);
         cuts += 1;
 
         let found = state(&store, record.id).await;

@@ -111,17 +111,18 @@ async fn a_folder_larger_than_the_cache_is_read_beside_the_runtime() {
     let folder = folder();
     let builder = SledStore::builder(folder.path()).cache_capacity(0);
     let store = builder.open().unwrap();
-    assert!(!store.0.shared.reads_need_no_disk());
+    assert!(!store.0.shared.warmth.needs_no_disk());
     let record = stored(&store, new_record(None)).await;
+    assert!(store.0.shared.recall(record.id).unwrap().is_none());
     assert!(is_live(&store, record.id).await);
     drop(store);
 
     let store = SledStore::open(folder.path()).unwrap();
     let asked = Instant::now();
-    while !store.0.shared.reads_need_no_disk() && asked.elapsed() < Duration::from_secs(10) {
+    while !store.0.shared.warmth.needs_no_disk() && asked.elapsed() < Duration::from_secs(10) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(store.0.shared.reads_need_no_disk());
+    assert!(store.0.shared.warmth.needs_no_disk());
     assert!(is_live(&store, record.id).await);
 }
 

@@ -85,7 +85,7 @@ async fn a_row_of_a_later_format_is_left_alone_until_it_is_ended() {
         store.touch(session.id, 1).await.unwrap().unwrap();
         let mut row = records.get(session.id.as_bytes()).unwrap().unwrap();
         row[0] = 2;
-        records.insert(session.id.as_bytes(), &row).unwrap();
+        replace(&store, session.id, &row);
         rows.push(row);
     }
     clock.advance(Duration::from_mins(20));
@@ -125,7 +125,7 @@ async fn a_row_of_a_later_format_is_left_alone_until_it_is_ended() {
     for (session, row) in sessions.iter().zip(&rows) {
         let mut row = row.to_vec();
         row[0] = 1;
-        records.insert(session.id.as_bytes(), row).unwrap();
+        replace(&store, session.id, &row);
     }
     let owned = store.0.shared.trees.owners.len();
     assert_eq!(owned, sessions.len());
@@ -146,7 +146,7 @@ async fn a_row_of_a_later_format_can_be_ended() {
     for session in [&one, &other] {
         let mut row = records.get(session.id.as_bytes()).unwrap().unwrap();
         row[0] = 2;
-        records.insert(session.id.as_bytes(), row).unwrap();
+        replace(&store, session.id, &row);
     }
     assert!(store.expire(one.id).await.unwrap());
     assert!(!is_live(&store, one.id).await);

@@ -61,16 +61,48 @@ async fn more_sessions_than_fit_the_cache_need_the_disk() {
     let folder = folder();
     let builder = SledStore::builder(folder.path()).cache_capacity(8 * 1024 * 1024);
     let store = builder.open().unwrap();
-    let shared = &store.0.shared;
-    while !shared.reads_need_no_disk() {
+    let warmth = &store.0.shared.warmth;
+    while !warmth.needs_no_disk() {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        shared.measure();
     }
-    for _ in 0..8 {
-        stored(&store, noted(1_000_000)).await;
+    let mut sessions = 0;
+    while warmth.needs_no_disk() {
+        stored(&store, noted(300)).await;
+        sessions += 1;
     }
-    shared.measure();
-    assert!(!shared.reads_need_no_disk());
+    // They count as 2.5 times their size.
+    assert!((500..3_000).contains(&sessions), "{sessions}");
+}
+
+#[tokio::test]
+async fn one_session_whose_page_may_not_fit_the_cache_needs_the_disk() {
+    let folder = folder();
+    let store = SledStore::open(folder.path()).unwrap();
+    let warmth = &store.0.shared.warmth;
+    while !warmth.needs_no_disk() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stored(&store, noted(10_000)).await;
+    assert!(warmth.needs_no_disk());
+    stored(&store, noted(20_000)).await;
+    assert!(!warmth.needs_no_disk());
+}
+
+/// What is saved again and again leaves garbage on the disk, and takes no more of the cache.
+#[tokio::test]
+async fn saves_of_the_same_sessions_need_no_disk() {
+    let folder = folder();
+    let builder = SledStore::builder(folder.path()).cache_capacity(8 * 1024 * 1024);
+    let store = builder.open().unwrap();
+    let warmth = &store.0.shared.warmth;
+    while !warmth.needs_no_disk() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut record = stored(&store, noted(300)).await;
+    for _ in 0..10_000 {
+        record = stored(&store, record).await;
+    }
+    assert!(warmth.needs_no_disk());
 }
 
 #[tokio::test]
