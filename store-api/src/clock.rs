@@ -60,6 +60,7 @@ impl Sub<Duration> for Timestamp {
 impl From<Timestamp> for OffsetDateTime {
     /// Instants that `time` cannot express become the nearest that it can.
     fn from(Timestamp(millis): Timestamp) -> Self {
+        // The addition that saturates takes twice as long, and every load has two of these.
         let millisecond = u16::try_from(millis.rem_euclid(1_000)).unwrap_or_default();
         OffsetDateTime::from_unix_timestamp(millis.div_euclid(1_000))
             .and_then(|instant| instant.replace_millisecond(millisecond))
@@ -313,6 +314,43 @@ mod tests {
         let before = Timestamp::from(OffsetDateTime::now_utc());
         let now = clock.now();
         assert!(before <= now && now <= before + Duration::from_secs(60));
+    }
+
+    /// As the system's clock is asked: how often the time of day was read.
+    #[derive(Debug)]
+    struct Counted(ManualClock, AtomicI64);
+
+    impl Clock for Counted {
+        fn wall(&self) -> Timestamp {
+            self.1.fetch_add(1, Relaxed);
+            self.0.wall()
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.0.monotonic()
+        }
+
+        fn jumps_in_no_time(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn the_system_is_asked_for_the_time_of_day_once_in_a_millisecond() {
+        let source = ManualClock::new();
+        let counted = Arc::new(Counted(source.clone(), AtomicI64::new(0)));
+        let clock = StoreClock::new(Arc::clone(&counted) as Arc<dyn Clock>);
+        for _ in 0..10 {
+            source.advance(Duration::from_millis(1));
+            for _ in 0..10 {
+                assert_eq!(clock.now(), source.wall());
+            }
+        }
+        assert_eq!(counted.1.load(Relaxed), 10);
+        // A jump is seen in the next one.
+        source.set_wall(source.wall() + Duration::from_hours(1));
+        source.advance(Duration::from_millis(1));
+        assert_eq!(clock.now(), source.wall());
     }
 
     #[test]

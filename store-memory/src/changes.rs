@@ -17,8 +17,8 @@ impl Sessions {
         Ok(saved)
     }
 
-    /// Saves what neither begins nor ends in the map, and whose owner stays: the slot's lock is all
-    /// that this needs. `None` if it is something else.
+    /// Saves what has a slot, does not end and stays its owner's: the slot's lock is all that this
+    /// needs. `None` if it is something else.
     fn save_in_place(&self, record: &Record) -> Option<Saved> {
         let slot = self.find(record.id)?;
         let mut locked = slot.lock();
@@ -91,12 +91,12 @@ impl Sessions {
     }
 
     pub(crate) fn rotate(&self, old: SessionId, record: &Record, age: Age) -> Saved {
-        let saved = self.move_to(record, old, age);
+        let saved = self.rename(old, record, age);
         self.tidy(self.now());
         saved
     }
 
-    fn move_to(&self, record: &Record, old: SessionId, age: Age) -> Saved {
+    fn rename(&self, old: SessionId, record: &Record, age: Age) -> Saved {
         let _gate = self.owners.gate(record.owner.as_ref());
         let _stripes = self.lock_both(old, record.id);
         let slots = [old, record.id].map(|id| self.find(id));
@@ -111,18 +111,18 @@ impl Sessions {
             None => held.filter(|_| record.id == old),
         };
         let verdict = Held::rotate(held, taken, record, age, now);
-        if let Verdict::Store(_) = verdict {
-            self.make_room_in_advance();
-        }
-        if let (Verdict::Store(_) | Verdict::End, Some(from)) = (verdict, from) {
-            // Out before in: at no instant is the session live under both ids.
-            self.end(from);
-        }
-        if let Verdict::Store(held) = verdict {
-            if let Some(leftover) = to {
-                self.end(leftover);
+        match (verdict, from) {
+            (Verdict::Store(held), Some(from)) => {
+                self.make_room_in_advance();
+                // Out before in: at no instant is the session live under both ids.
+                self.end(from);
+                if let Some(leftover) = to {
+                    self.end(leftover);
+                }
+                self.add(record, held, now);
             }
-            self.add(record, held, now);
+            (Verdict::End, Some(from)) => self.end(from),
+            _ => {}
         }
         verdict.answer(now)
     }

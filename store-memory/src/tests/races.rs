@@ -22,21 +22,27 @@ use crate::MemoryStore;
 struct HeldUp {
     clock: ManualClock,
     armed: AtomicBool,
+    wall_was_read: AtomicBool,
     taken: Barrier,
     go_on: Barrier,
 }
 
 impl Clock for HeldUp {
     fn wall(&self) -> Timestamp {
-        let shown = self.clock.wall();
         if std::thread::current().name() == Some("late") && self.armed.swap(false, SeqCst) {
+            self.wall_was_read.store(true, SeqCst);
+        }
+        self.clock.wall()
+    }
+
+    /// What is read after the wall clock decides what time it is.
+    fn monotonic(&self) -> Duration {
+        let shown = self.clock.monotonic();
+        if std::thread::current().name() == Some("late") && self.wall_was_read.swap(false, SeqCst) {
             self.taken.wait();
             self.go_on.wait();
         }
         shown
-    }
-    fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
     }
 }
 
@@ -52,6 +58,7 @@ fn what_a_load_has_shown_dead_stays_dead() {
         let clock = Arc::new(HeldUp {
             clock: ManualClock::new(),
             armed: false.into(),
+            wall_was_read: false.into(),
             taken: Barrier::new(2),
             go_on: Barrier::new(2),
         });
@@ -224,4 +231,35 @@ async fn a_load_beside_saves_is_whole() {
     }
     println!("loads={loads}");
     saving.await.unwrap();
+}
+
+/// E2: whoever has found a session before it ended, and comes to it after, is told that it is gone.
+#[test]
+fn who_has_found_a_session_that_ends_comes_too_late() {
+    let rt = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    let store = MemoryStore::new();
+    let session = rt().block_on(stored(&store, record()));
+    let late = |act: fn(&MemoryStore, &Record) -> bool| {
+        let (store, session) = (store.clone(), session.clone());
+        std::thread::spawn(move || act(&store, &session))
+    };
+
+    let stripe = store.sessions.lock(session.id);
+    let slot = store.sessions.find(session.id).unwrap();
+    let locked = slot.lock();
+    let waiting = [
+        late(|store, session| matches!(store.sessions.save(session), Ok(Saved::Gone))),
+        late(|store, session| store.sessions.touch(session.id, session.revision).is_none()),
+    ];
+    std::thread::sleep(Duration::from_millis(50));
+    store.sessions.end(locked);
+    drop(stripe);
+    for waiting in waiting {
+        assert!(waiting.join().unwrap());
+    }
+    assert_eq!(store.sessions.stored(), 0);
 }
