@@ -208,8 +208,10 @@ impl Subject for Target {
     }
 
     async fn due(&self, store: &Node) {
-        if let Node::Postgres(store) = store {
-            store.make_due().await.expect("the server answers");
+        match store {
+            Node::Memory(store) => store.make_due(),
+            Node::Postgres(store) => store.make_due().await.expect("the server answers"),
+            Node::Sled(_) | Node::Redis(_) | Node::Broken(_) => {}
         }
     }
 

@@ -3,7 +3,10 @@ use std::{
     ops::{Add, Sub},
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{
+            AtomicI64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -57,7 +60,13 @@ impl Sub<Duration> for Timestamp {
 impl From<Timestamp> for OffsetDateTime {
     /// Instants that `time` cannot express become the nearest that it can.
     fn from(Timestamp(millis): Timestamp) -> Self {
-        OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::milliseconds(millis))
+        // The addition that saturates takes twice as long, and every load has two of these.
+        let millisecond = u16::try_from(millis.rem_euclid(1_000)).unwrap_or_default();
+        OffsetDateTime::from_unix_timestamp(millis.div_euclid(1_000))
+            .and_then(|instant| instant.replace_millisecond(millisecond))
+            .unwrap_or_else(|_| {
+                OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::milliseconds(millis))
+            })
     }
 }
 
@@ -77,6 +86,12 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// The time since some fixed point. It never goes back, and does not care who sets the
     /// time of day.
     fn monotonic(&self) -> Duration;
+
+    /// Whether the time of day may jump while no time passes, as where a test sets it. If not,
+    /// a store reads it once in a millisecond. `true` by default.
+    fn jumps_in_no_time(&self) -> bool {
+        true
+    }
 }
 
 /// The operating system's clock.
@@ -111,6 +126,10 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn jumps_in_no_time(&self) -> bool {
+        false
     }
 }
 
@@ -197,6 +216,8 @@ pub struct StoreClock {
     source: Arc<dyn Clock>,
     /// How far the wall clock was ahead of the monotonic one, at most: in milliseconds.
     ahead: AtomicI64,
+    /// The millisecond of the monotonic clock in which the wall clock was last read.
+    compared: AtomicI64,
 }
 
 impl StoreClock {
@@ -206,26 +227,36 @@ impl StoreClock {
         Self {
             source,
             ahead: AtomicI64::new(i64::MIN),
+            compared: AtomicI64::new(i64::MIN),
         }
     }
 
     /// Goes on from what the same store showed before it was restarted.
     #[must_use]
     pub fn resumed(source: Arc<dyn Clock>, last_answer: Timestamp) -> Self {
-        let passed = (Timestamp(0) + source.monotonic()).0;
-        Self {
-            source,
-            ahead: AtomicI64::new(last_answer.0.saturating_sub(passed)),
-        }
+        let clock = Self::new(source);
+        let ahead = last_answer.0.saturating_sub(clock.passed());
+        clock.ahead.store(ahead, Relaxed);
+        clock
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
+        let passed = self.passed();
+        // `compared` is written after `ahead`: what is read here is from that look or a later one.
+        if passed == self.compared.load(Acquire) && !self.source.jumps_in_no_time() {
+            return Timestamp(self.ahead.load(Relaxed).saturating_add(passed));
+        }
+        self.compare()
+    }
+
+    /// The time now, after a look at the wall clock.
+    fn compare(&self) -> Timestamp {
         // In this order: a thread held up in between puts the clock behind for one answer, not
         // ahead for ever.
         let wall = self.source.wall().0;
-        let passed = (Timestamp(0) + self.source.monotonic()).0;
+        let passed = self.passed();
         let ahead = wall.saturating_sub(passed);
         let most = self.ahead.load(Relaxed);
         // Written only when the wall clock gained on the monotonic one: loads stay uncontended.
@@ -234,7 +265,13 @@ impl StoreClock {
         } else {
             most
         };
+        self.compared.store(passed, Release);
         Timestamp(most.saturating_add(passed))
+    }
+
+    /// What the monotonic clock shows, in milliseconds.
+    fn passed(&self) -> i64 {
+        (Timestamp(0) + self.source.monotonic()).0
     }
 }
 
@@ -277,6 +314,43 @@ mod tests {
         let before = Timestamp::from(OffsetDateTime::now_utc());
         let now = clock.now();
         assert!(before <= now && now <= before + Duration::from_secs(60));
+    }
+
+    /// As the system's clock is asked: how often the time of day was read.
+    #[derive(Debug)]
+    struct Counted(ManualClock, AtomicI64);
+
+    impl Clock for Counted {
+        fn wall(&self) -> Timestamp {
+            self.1.fetch_add(1, Relaxed);
+            self.0.wall()
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.0.monotonic()
+        }
+
+        fn jumps_in_no_time(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn the_system_is_asked_for_the_time_of_day_once_in_a_millisecond() {
+        let source = ManualClock::new();
+        let counted = Arc::new(Counted(source.clone(), AtomicI64::new(0)));
+        let clock = StoreClock::new(Arc::clone(&counted) as Arc<dyn Clock>);
+        for _ in 0..10 {
+            source.advance(Duration::from_millis(1));
+            for _ in 0..10 {
+                assert_eq!(clock.now(), source.wall());
+            }
+        }
+        assert_eq!(counted.1.load(Relaxed), 10);
+        // A jump is seen in the next one.
+        source.set_wall(source.wall() + Duration::from_hours(1));
+        source.advance(Duration::from_millis(1));
+        assert_eq!(clock.now(), source.wall());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::{fmt::Debug, num::NonZeroU32, sync::Arc};
+use std::{fmt::Debug, num::NonZeroU32, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -214,48 +214,38 @@ pub struct Stats {
     pub oldest_expiry: Option<OffsetDateTime>,
 }
 
+/// Writes by hand what `async_trait` makes of these methods, but that the future is the inner
+/// store's own, and not one box more around it.
+macro_rules! forward {
+    ($($name:ident $(<$life:lifetime>)? ($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {$(
+        fn $name<'s, $($life,)? 'f>(
+            &'s self,
+            $($argument: $type,)*
+        ) -> Pin<Box<dyn Future<Output = Result<$answer>> + Send + 'f>>
+        where
+            's: 'f,
+            $($life: 'f,)?
+            Self: 'f,
+        {
+            (**self).$name($($argument),*)
+        }
+    )*};
+}
+
 macro_rules! delegate {
     ($($pointer:ident),*) => {$(
-        #[async_trait]
         impl<S: SessionStore + ?Sized> SessionStore for $pointer<S> {
-            async fn load(&self, id: SessionId) -> Result<Option<Record>> {
-                (**self).load(id).await
-            }
-
-            async fn save(&self, record: &Record) -> Result<Saved> {
-                (**self).save(record).await
-            }
-
-            async fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
-                (**self).touch(id, revision).await
-            }
-
-            async fn rotate(&self, old: SessionId, record: &Record, age: Age) -> Result<Saved> {
-                (**self).rotate(old, record, age).await
-            }
-
-            async fn expire(&self, id: SessionId) -> Result<bool> {
-                (**self).expire(id).await
-            }
-
-            async fn list(&self, owner: &str) -> Result<Vec<Record>> {
-                (**self).list(owner).await
-            }
-
-            async fn expire_owner(&self, owner: &str, except: Option<SessionId>) -> Result<u64> {
-                (**self).expire_owner(owner, except).await
-            }
-
-            async fn sweep(&self, limit: NonZeroU32) -> Result<Swept> {
-                (**self).sweep(limit).await
-            }
-
-            async fn stats(&self) -> Result<Stats> {
-                (**self).stats().await
-            }
-
-            async fn ping(&self) -> Result<()> {
-                (**self).ping().await
+            forward! {
+                load(id: SessionId) -> Option<Record>;
+                save<'r>(record: &'r Record) -> Saved;
+                touch(id: SessionId, revision: u64) -> Option<Stamp>;
+                rotate<'r>(old: SessionId, record: &'r Record, age: Age) -> Saved;
+                expire(id: SessionId) -> bool;
+                list<'r>(owner: &'r str) -> Vec<Record>;
+                expire_owner<'r>(owner: &'r str, except: Option<SessionId>) -> u64;
+                sweep(limit: NonZeroU32) -> Swept;
+                stats() -> Stats;
+                ping() -> ();
             }
         }
     )*};

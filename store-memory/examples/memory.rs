@@ -32,9 +32,9 @@ async fn measure(sessions: u64, payload: usize, owned: bool) -> Result<(), Box<d
     let entries = ["a", "b", "c", "d", "e"]
         .into_iter()
         .zip(values.iter().map(|value| &**value));
-    let data = Data::new(&BTreeMap::from_iter(entries))?;
+    let entries = BTreeMap::from_iter(entries);
     let encoded = Record {
-        data: data.clone(),
+        data: Data::new(&entries)?,
         ..Record::new(SessionToken::generate()?.id(), Lifetime::BROWSER)
     }
     .encode()?
@@ -43,7 +43,8 @@ async fn measure(sessions: u64, payload: usize, owned: bool) -> Result<(), Box<d
     let before = resident()?;
     for n in 0..sessions {
         let record = Record {
-            data: data.clone(),
+            // Each has its own: a store shares them with the record that it was given.
+            data: Data::new(&entries)?,
             owner: owned.then(|| format!("user-{n}").parse()).transpose()?,
             ..Record::new(SessionToken::generate()?.id(), Lifetime::BROWSER)
         };

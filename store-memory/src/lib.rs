@@ -1,18 +1,21 @@
 #![doc = include_str!("../README.md")]
 
+mod by_id;
+mod calendar;
+mod changes;
 mod config;
-mod entry;
 mod owners;
 mod sessions;
+mod slot;
 
 use std::{cmp::Reverse, fmt, num::NonZeroU32, sync::Arc};
 
 use cloakroom_store_api::{
-    Age, Held, Record, Result, Saved, SessionId, SessionStore, Stamp, Stats, Swept, Verdict,
+    Age, RECORD_LIMIT, Record, Result, Saved, SessionId, SessionStore, Stamp, Stats, Swept,
     async_trait,
 };
 
-use crate::{entry::Entry, sessions::Sessions};
+use crate::sessions::Sessions;
 
 pub use crate::config::MemoryStoreBuilder;
 
@@ -42,9 +45,23 @@ impl MemoryStore {
     #[cfg(any(test, feature = "conformance"))]
     #[doc(hidden)]
     pub fn spoil(&self, id: SessionId) {
-        let _lock = self.sessions.lock(id);
-        if let Some(found) = self.sessions.get(id) {
-            self.sessions.admit(id, Some(&found), found.spoiled());
+        if let Some(slot) = self.sessions.find(id)
+            && let Some(kept) = slot.lock().kept.as_mut()
+        {
+            kept.is_spoiled = true;
+        }
+    }
+
+    /// Makes the next sweep look at every session, as the conformance kit asks.
+    #[cfg(any(test, feature = "conformance"))]
+    #[doc(hidden)]
+    pub fn make_due(&self) {
+        let long_ago = cloakroom_store_api::Timestamp::from_millis(0);
+        for slot in self.sessions.by_id.iter() {
+            let _stripe = self.sessions.lock(slot.id);
+            if slot.lock().held().is_some() {
+                self.sessions.calendar.file(&slot, long_ago, long_ago);
+            }
         }
     }
 }
@@ -65,137 +82,81 @@ impl fmt::Debug for MemoryStore {
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn load(&self, id: SessionId) -> Result<Option<Record>> {
-        let look = || (self.sessions.get(id), self.sessions.now());
-        let (mut found, mut now) = look();
-        if found.as_ref().is_some_and(|entry| !entry.held.is_live(now)) {
-            // A touch or a save that was judged before the deadline may not be written yet. Called
-            // dead here, the session would come back.
-            let _lock = self.sessions.lock(id);
-            (found, now) = look();
-        }
-        let live = found.filter(|entry| entry.held.is_live(now));
-        live.map(|entry| entry.record(id, now)).transpose()
+        let Some(slot) = self.sessions.find(id) else {
+            return Ok(None);
+        };
+        let locked = slot.lock();
+        let now = self.sessions.now();
+        locked
+            .live(now)
+            .map(|kept| kept.record(id, now))
+            .transpose()
     }
 
     async fn save(&self, record: &Record) -> Result<Saved> {
-        record.encoded_size()?;
-        let _gate = self.sessions.owners.gate(record.owner.as_ref());
-        let _lock = self.sessions.lock(record.id);
-        let now = self.sessions.now();
-        let found = self.sessions.get(record.id);
-        let verdict = Held::save(found.as_ref().map(|entry| &entry.held), record, now);
-        match verdict {
-            Verdict::Store(held) => {
-                let entry = Entry::new(record, held);
-                self.sessions.put(record.id, found.as_ref(), entry)?;
-            }
-            Verdict::End => self.sessions.remove(record.id),
-            Verdict::Conflict | Verdict::Gone => {}
-        }
-        Ok(verdict.answer(now))
+        check_size(record)?;
+        self.sessions.save(record)
     }
 
     async fn touch(&self, id: SessionId, revision: u64) -> Result<Option<Stamp>> {
-        let _lock = self.sessions.lock(id);
-        let now = self.sessions.now();
-        let Some(found) = self.sessions.get(id) else {
-            return Ok(None);
-        };
-        let Some(held) = found.held.touch(revision, now) else {
-            return Ok(None);
-        };
-        self.sessions.put(id, Some(&found), found.touched(held))?;
-        Ok(Some(held.stamp(now)))
+        Ok(self.sessions.touch(id, revision))
     }
 
     async fn rotate(&self, old: SessionId, record: &Record, age: Age) -> Result<Saved> {
-        record.encoded_size()?;
-        let _gate = self.sessions.owners.gate(record.owner.as_ref());
-        let _locks = self.sessions.lock_both(old, record.id);
-        let now = self.sessions.now();
-        let [from, to] = [old, record.id].map(|id| self.sessions.get(id));
-        let verdict = Held::rotate(
-            from.as_ref().map(|entry| &entry.held),
-            to.as_ref().map(|entry| &entry.held),
-            record,
-            age,
-            now,
-        );
-        if let Verdict::Store(_) | Verdict::End = verdict {
-            // Out before in: at no instant is the session live under both ids.
-            self.sessions.remove(old);
-        }
-        if let Verdict::Store(held) = verdict {
-            self.sessions
-                .admit(record.id, to.as_ref(), Entry::new(record, held));
-        }
-        Ok(verdict.answer(now))
+        check_size(record)?;
+        Ok(self.sessions.rotate(old, record, age))
     }
 
     async fn expire(&self, id: SessionId) -> Result<bool> {
-        let _lock = self.sessions.lock(id);
-        Ok(self.sessions.end(id))
+        Ok(self.sessions.expire(id))
     }
 
     async fn list(&self, owner: &str) -> Result<Vec<Record>> {
         // Behind the gate no session is between two ids.
         let _gate = self.sessions.owners.close(owner);
-        let now = self.sessions.now();
-        let entries = self
-            .sessions
-            .owners
-            .sessions(owner)
-            .into_iter()
-            .filter_map(|id| {
-                let entry = self.sessions.get(id)?;
-                (entry.held.is_live(now) && entry.is_of(owner)).then_some((id, entry))
-            });
-        // An unreadable one is left out (A5).
-        let readable = entries.filter_map(|(id, entry)| entry.record(id, now).ok());
-        let mut records: Vec<_> = readable.collect();
+        let mut records = Vec::new();
+        for slot in self.sessions.owners.sessions(owner) {
+            let locked = slot.lock();
+            let now = self.sessions.now();
+            let live = locked.live(now).filter(|_| locked.is_of(owner));
+            // An unreadable one is left out (A5).
+            records.extend(live.and_then(|kept| kept.record(slot.id, now).ok()));
+        }
         records.sort_by_key(|record| Reverse(record.stamp.map(|stamp| stamp.created_at)));
         Ok(records)
     }
 
     async fn expire_owner(&self, owner: &str, except: Option<SessionId>) -> Result<u64> {
-        // Behind the gate no session becomes this owner's, by save or by rotation (O2).
-        let _gate = self.sessions.owners.close(owner);
-        let mut ended = 0;
-        for id in self.sessions.owners.sessions(owner) {
-            let _lock = self.sessions.lock(id);
-            let theirs = self
-                .sessions
-                .get(id)
-                .is_some_and(|entry| entry.is_of(owner));
-            if theirs && Some(id) != except {
-                ended += u64::from(self.sessions.end(id));
-            }
-        }
-        Ok(ended)
+        Ok(self.sessions.expire_owner(owner, except))
     }
 
-    /// Has moka reclaim what is dead, which it otherwise does while sessions are used.
-    ///
-    /// It says nothing of how many those were: `removed` is always 0.
-    async fn sweep(&self, _limit: NonZeroU32) -> Result<Swept> {
-        self.sessions.reclaim();
-        Ok(Swept {
-            removed: 0,
-            more: false,
-        })
+    async fn sweep(&self, limit: NonZeroU32) -> Result<Swept> {
+        Ok(self.sessions.sweep(limit))
     }
 
     async fn stats(&self) -> Result<Stats> {
-        let now = self.sessions.now();
         let mut stats = Stats::default();
-        self.sessions
-            .for_each(|entry| stats.count(&entry.held, now));
+        for slot in self.sessions.by_id.iter() {
+            let locked = slot.lock();
+            if let Some(held) = locked.held() {
+                stats.count(held, self.sessions.now());
+            }
+        }
         Ok(stats)
     }
 
     async fn ping(&self) -> Result<()> {
         Ok(())
     }
+}
+
+/// Refuses what no store keeps. What is far from that is not measured: beside the entries there
+/// are an owner of 256 bytes at most, and some numbers.
+fn check_size(record: &Record) -> Result<()> {
+    if record.data.size() > RECORD_LIMIT / 2 {
+        record.encoded_size()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 use std::{
-    collections::{BTreeMap, hash_map::RandomState},
+    cmp::Ordering,
+    collections::{BTreeSet, hash_map::RandomState},
     hash::BuildHasher,
+    sync::Arc,
 };
 
-use cloakroom_store_api::{Owner, SessionId};
+use cloakroom_store_api::Owner;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::entry::Entry;
+use crate::slot::Slot;
 
 /// Which sessions are whose (O3, O4).
 ///
 /// Two locks a shard. The gate orders ending all of an owner's sessions against whatever makes
-/// a session that owner's, and is taken before any lock of a session. The index is taken last,
-/// for a moment, and nothing of moka is called under it: moka calls back from inside its own
-/// operations to say that an entry has expired.
+/// a session that owner's. The index is taken for a moment, and nothing is waited for under it.
 #[derive(Debug)]
 pub(crate) struct Owners {
     hasher: RandomState,
@@ -23,58 +23,70 @@ pub(crate) struct Owners {
 #[derive(Debug, Default)]
 struct Shard {
     gate: RwLock<()>,
-    index: Mutex<BTreeMap<(Owner, SessionId), u64>>,
+    index: Mutex<BTreeSet<Indexed>>,
 }
 
-const SHARDS: usize = 64;
+/// A slot under its owner's hash. Two owners may share one: whose a session is says its slot.
+///
+/// Without a slot it comes before all with the same hash.
+#[derive(Debug)]
+struct Indexed {
+    hash: u64,
+    slot: Option<Arc<Slot>>,
+}
+
+const SHARDS: u64 = 64;
 
 impl Owners {
     pub(crate) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            shards: std::iter::repeat_with(Shard::default)
-                .take(SHARDS)
-                .collect(),
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
         }
     }
 
     /// Held by who may make a session this owner's.
     pub(crate) fn gate(&self, owner: Option<&Owner>) -> Option<RwLockReadGuard<'_, ()>> {
-        owner.map(|owner| self.shard(owner).gate.read())
+        owner.map(|owner| self.shard(self.hash(owner)).gate.read())
     }
 
     /// Held by who ends all of this owner's sessions.
     pub(crate) fn close(&self, owner: &str) -> RwLockWriteGuard<'_, ()> {
-        self.shard(owner).gate.write()
+        self.shard(self.hash(owner)).gate.write()
     }
 
-    /// The sessions that were this owner's at one instant.
-    pub(crate) fn sessions(&self, owner: &str) -> Vec<SessionId> {
-        let Ok(owner) = owner.parse::<Owner>() else {
-            return Vec::new();
-        };
-        let index = self.shard(&owner).index.lock();
-        let first = (owner.clone(), SessionId::from_bytes([0; 16]));
-        let last = (owner, SessionId::from_bytes([0xff; 16]));
-        index.range(first..=last).map(|((_, id), _)| *id).collect()
+    /// The sessions that were this owner's at one instant, and perhaps another's.
+    pub(crate) fn sessions(&self, owner: &str) -> Vec<Arc<Slot>> {
+        let hash = self.hash(owner);
+        let index = self.shard(hash).index.lock();
+        of(&index, hash).cloned().collect()
     }
 
-    pub(crate) fn add(&self, id: SessionId, entry: &Entry) {
-        if let Some(owner) = &entry.owner {
-            let mut index = self.shard(owner).index.lock();
-            index.insert((owner.clone(), id), entry.number);
-        }
+    /// The owner in the copy that another session of theirs has, if one of them is at hand: a copy
+    /// for each session would take more than the index does.
+    pub(crate) fn shared(&self, owner: &Owner) -> Owner {
+        let hash = self.hash(owner);
+        let index = self.shard(hash).index.lock();
+        let known = of(&index, hash).next().and_then(|slot| slot.try_owner());
+        known
+            .filter(|known| known == owner)
+            .unwrap_or_else(|| owner.clone())
     }
 
-    /// Forgets an entry, unless a newer one has taken its place.
-    pub(crate) fn remove(&self, id: SessionId, entry: &Entry) {
-        if let Some(owner) = &entry.owner {
-            let mut index = self.shard(owner).index.lock();
-            let key = (owner.clone(), id);
-            if index.get(&key) == Some(&entry.number) {
-                index.remove(&key);
-            }
-        }
+    pub(crate) fn add(&self, owner: &str, slot: &Arc<Slot>) {
+        let hash = self.hash(owner);
+        self.shard(hash)
+            .index
+            .lock()
+            .insert(Indexed::new(hash, slot));
+    }
+
+    pub(crate) fn remove(&self, owner: &str, slot: &Arc<Slot>) {
+        let hash = self.hash(owner);
+        self.shard(hash)
+            .index
+            .lock()
+            .remove(&Indexed::new(hash, slot));
     }
 
     /// How many sessions are indexed.
@@ -86,8 +98,53 @@ impl Owners {
             .sum()
     }
 
-    fn shard(&self, owner: &str) -> &Shard {
-        let hash = usize::try_from(self.hasher.hash_one(owner) % SHARDS as u64);
-        &self.shards[hash.unwrap_or_default()]
+    fn hash(&self, owner: &str) -> u64 {
+        // One hash is kept as the end of the range of the largest.
+        self.hasher.hash_one(owner) >> 1
+    }
+
+    fn shard(&self, hash: u64) -> &Shard {
+        &self.shards[usize::try_from(hash % SHARDS).unwrap_or_default()]
     }
 }
+
+#[expect(clippy::mutable_key_type, reason = "a slot is ordered by its address")]
+fn of(index: &BTreeSet<Indexed>, hash: u64) -> impl Iterator<Item = &Arc<Slot>> {
+    let [from, to] = [hash, hash + 1].map(|hash| Indexed { hash, slot: None });
+    index
+        .range(from..to)
+        .filter_map(|indexed| indexed.slot.as_ref())
+}
+
+impl Indexed {
+    fn new(hash: u64, slot: &Arc<Slot>) -> Self {
+        Self {
+            hash,
+            slot: Some(Arc::clone(slot)),
+        }
+    }
+
+    fn place(&self) -> (u64, Option<*const Slot>) {
+        (self.hash, self.slot.as_ref().map(Arc::as_ptr))
+    }
+}
+
+impl Ord for Indexed {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Indexed {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Indexed {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Indexed {}

@@ -196,8 +196,8 @@ impl Stage {
                     let by = Duration::from_secs(seconds.unsigned_abs());
                     let wall = clock.wall();
                     clock.set_wall(if *seconds < 0 { wall - by } else { wall + by });
-                    // A store does not know of a clock that nobody reads.
-                    self.make(&Call::Load(new_id()), 0).await?;
+                    // A store does not know of a clock that nobody reads, and a load that misses may not.
+                    self.make(&Call::Sweep(NonZeroU32::MIN), 0).await?;
                 }
             }
             Act::Restart => {
