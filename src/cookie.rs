@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use cookie::Cookie;
 use http::HeaderValue;
 
-use crate::store::{Lifetime, Persistence, SessionToken, Stamp};
+use crate::store::{Lifetime, Persistence, SessionId, SessionToken, Stamp};
 
 pub use self::name::{CookieDomain, CookieName, CookiePath, ParseCookieError};
 
@@ -41,7 +41,7 @@ pub(crate) struct CookieConfig {
 /// The longest age that browsers honour (RFC 6265bis, section 5.5).
 pub(crate) const MAX_AGE: Duration = Duration::from_hours(400 * 24);
 
-/// How many well-formed candidates of one request are looked at (M14).
+/// How many tokens of one request are looked at (M14).
 const CANDIDATES: usize = 4;
 
 impl Default for CookieConfig {
@@ -96,24 +96,33 @@ impl CookieConfig {
         &self.full_name
     }
 
-    /// The tokens that the request has under our name, well-formed and distinct, and whether
-    /// there is any cookie of ours at all.
-    pub(crate) fn find<'a>(&self, headers: impl IntoIterator<Item = &'a HeaderValue>) -> Found {
-        let mut found = Found::default();
-        for header in headers {
-            // Other cookies of the site may be anything, and must not hide ours.
-            let text = String::from_utf8_lossy(header.as_bytes());
-            for cookie in Cookie::split_parse(&*text).filter_map(Result::ok) {
-                if cookie.name() == self.full_name() {
-                    found.any = true;
-                    found.session = true;
-                    found.add(cookie.value());
-                } else if cookie.name() == &*self.probe_name {
-                    found.any = true;
-                }
-            }
-        }
-        found
+    /// The tokens that a request with these `Cookie` headers has under our name: the first four
+    /// that are well-formed and distinct, each with its id (M14).
+    pub(crate) fn candidates<'a>(
+        &'a self,
+        headers: impl Iterator<Item = &'a HeaderValue> + 'a,
+    ) -> impl Iterator<Item = (SessionId, SessionToken)> + 'a {
+        let mut taken = [None; CANDIDATES];
+        pairs(headers)
+            .filter(|(name, _)| *name == self.full_name.as_bytes())
+            .filter_map(|(_, value)| SessionToken::parse(value))
+            .map(|token| (token.id(), token))
+            .filter(move |(id, _)| {
+                let mut places = taken.iter_mut();
+                let place = places.find(|place| place.is_none_or(|known| known == *id));
+                place.is_some_and(|place| place.replace(*id).is_none())
+            })
+    }
+
+    /// Whether there is a cookie of our name, well-formed or not.
+    pub(crate) fn has_session<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue>) -> bool {
+        pairs(headers).any(|(name, _)| name == self.full_name.as_bytes())
+    }
+
+    /// Whether there is any cookie of ours, the probe included (M18).
+    pub(crate) fn has_any<'a>(&self, headers: impl Iterator<Item = &'a HeaderValue>) -> bool {
+        let ours = [self.full_name.as_bytes(), self.probe_name.as_bytes()];
+        pairs(headers).any(|(name, _)| ours.contains(&name))
     }
 
     /// The cookie that gives the browser this token.
@@ -182,25 +191,17 @@ impl CookieConfig {
     }
 }
 
-/// What a request's cookies say of the session.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) tokens: Vec<SessionToken>,
-    /// There is a cookie of our name, well-formed or not.
-    pub(crate) session: bool,
-    /// There is a cookie of ours, the probe included.
-    pub(crate) any: bool,
-}
-
-impl Found {
-    fn add(&mut self, text: &str) {
-        if self.tokens.len() < CANDIDATES
-            && let Some(token) = SessionToken::parse(text)
-            && self.tokens.iter().all(|known| known.id() != token.id())
-        {
-            self.tokens.push(token);
-        }
-    }
+/// Each cookie's name and value. Those of others may be anything, and do not hide ours.
+fn pairs<'a>(
+    headers: impl Iterator<Item = &'a HeaderValue>,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    headers
+        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| {
+            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = (&pair[..equals], &pair[equals + 1..]);
+            Some((name.trim_ascii(), value.trim_ascii()))
+        })
 }
 
 fn header(cookie: &Cookie<'_>) -> HeaderValue {

@@ -1,5 +1,6 @@
 //! Events and metrics (M17). Ids appear only as session ids, never as tokens.
 
+mod calls;
 mod names;
 
 use std::{
@@ -9,54 +10,60 @@ use std::{
 
 use tracing::{debug, error, warn};
 
+pub(crate) use self::calls::{Operation, Outcome};
 pub use self::names::describe_metrics;
 use crate::store::{self, Record, SessionId, Stats, Swept};
 
-/// Makes one store call, and counts and times it.
-pub(crate) async fn observed<T>(
-    operation: &'static str,
+/// A store call for a session, from when it begins.
+pub(crate) struct Call {
+    operation: Operation,
     id: SessionId,
-    outcome: impl FnOnce(&T) -> &'static str,
-    call: impl Future<Output = store::Result<T>>,
-) -> store::Result<T> {
-    let (answer, outcome) = counted(operation, outcome, call).await;
-    match &answer {
-        Ok(_) => debug!(operation, outcome, session = %id, "session store"),
-        // Whoever meets one says what it means.
-        Err(store::Error::Corrupt { .. }) => {}
-        Err(failure) => error!(
-            operation,
-            session = %id,
-            error = failure as &dyn std::error::Error,
-            "session store failed"
-        ),
-    }
-    answer
+    started: Instant,
 }
 
-/// Makes one call, counts and times it; gives its outcome too.
-async fn counted<T>(
-    operation: &'static str,
-    outcome: impl FnOnce(&T) -> &'static str,
-    call: impl Future<Output = store::Result<T>>,
-) -> (store::Result<T>, &'static str) {
-    let started = Instant::now();
-    let answer = call.await;
-    let outcome = match &answer {
-        Ok(answer) => outcome(answer),
-        Err(_) => "error",
-    };
-    metrics::histogram!(names::STORE_SECONDS, "operation" => operation)
-        .record(started.elapsed().as_secs_f64());
-    metrics::counter!(names::STORE, "operation" => operation, "outcome" => outcome).increment(1);
-    (answer, outcome)
+impl Call {
+    pub(crate) fn begin(operation: Operation, id: SessionId) -> Self {
+        Self {
+            operation,
+            id,
+            started: Instant::now(),
+        }
+    }
+
+    /// Counts and times the call, and logs it; gives its answer back.
+    pub(crate) fn ended<T>(
+        self,
+        answer: store::Result<T>,
+        outcome: impl FnOnce(&T) -> Outcome,
+    ) -> store::Result<T> {
+        let Self {
+            operation,
+            id,
+            started,
+        } = self;
+        let outcome = answer.as_ref().map_or(Outcome::Error, outcome);
+        calls::count(operation, outcome, started);
+        let (operation, outcome) = (operation.name(), outcome.name());
+        match &answer {
+            Ok(_) => debug!(operation, outcome, session = %id, "session store"),
+            // Whoever meets one says what it means.
+            Err(store::Error::Corrupt { .. }) => {}
+            Err(failure) => error!(
+                operation,
+                session = %id,
+                error = failure as &dyn std::error::Error,
+                "session store failed"
+            ),
+        }
+        answer
+    }
 }
 
 /// Makes one batch of a sweep, counts and times it.
 pub(crate) async fn swept(
     call: impl Future<Output = store::Result<Swept>>,
 ) -> store::Result<Swept> {
-    let (answer, _) = counted("sweep", done, call).await;
+    let answer = counted(Operation::Sweep, call).await;
     match &answer {
         Ok(swept) => {
             metrics::counter!(names::SWEEP_REMOVED).increment(swept.removed);
@@ -79,8 +86,7 @@ pub(crate) fn sweep_done(removed: u64) {
 
 /// Counts what is stored. A failure leaves the gauges as they were.
 pub(crate) async fn sessions(call: impl Future<Output = store::Result<Stats>>) {
-    let (answer, _) = counted("stats", done, call).await;
-    match answer {
+    match counted(Operation::Stats, call).await {
         Ok(stats) => {
             let Stats {
                 browser,
@@ -101,24 +107,49 @@ pub(crate) async fn sessions(call: impl Future<Output = store::Result<Stats>>) {
     }
 }
 
-pub(crate) fn hit_or_miss(found: &Option<Record>) -> &'static str {
-    if found.is_some() { "hit" } else { "miss" }
+/// Makes a call for no session in particular, counts and times it.
+async fn counted<T>(
+    operation: Operation,
+    call: impl Future<Output = store::Result<T>>,
+) -> store::Result<T> {
+    let started = Instant::now();
+    let answer = call.await;
+    let outcome = answer.as_ref().map_or(Outcome::Error, done);
+    calls::count(operation, outcome, started);
+    answer
 }
 
-pub(crate) fn saved(saved: &store::Saved) -> &'static str {
-    match saved {
-        store::Saved::Stored(_) => "stored",
-        store::Saved::Conflict => "conflict",
-        store::Saved::Gone => "gone",
+pub(crate) fn hit_or_miss(found: &Option<Record>) -> Outcome {
+    match found {
+        Some(_) => Outcome::Hit,
+        None => Outcome::Miss,
     }
 }
 
-pub(crate) fn ended(was_live: &bool) -> &'static str {
-    if *was_live { "done" } else { "nothing" }
+pub(crate) fn saved(saved: &store::Saved) -> Outcome {
+    match saved {
+        store::Saved::Stored(_) => Outcome::Stored,
+        store::Saved::Conflict => Outcome::Conflict,
+        store::Saved::Gone => Outcome::Gone,
+    }
 }
 
-pub(crate) fn done<T>(_: &T) -> &'static str {
-    "done"
+pub(crate) fn touched(stamp: &Option<store::Stamp>) -> Outcome {
+    match stamp {
+        Some(_) => Outcome::Stored,
+        None => Outcome::Conflict,
+    }
+}
+
+pub(crate) fn ended(was_live: &bool) -> Outcome {
+    match was_live {
+        true => Outcome::Done,
+        false => Outcome::Nothing,
+    }
+}
+
+pub(crate) fn done<T>(_: &T) -> Outcome {
+    Outcome::Done
 }
 
 /// A record could not be read, and counts as no session.

@@ -8,6 +8,8 @@ mod entries;
 mod expiry;
 mod shared;
 mod state;
+mod to_its_end;
+mod turns;
 
 use std::{fmt::Display, sync::Arc};
 
@@ -15,7 +17,7 @@ use time::OffsetDateTime;
 
 use crate::{
     Error, Result,
-    observe::{self, observed},
+    observe::{self, Call, Operation},
     store::{Persistence, SessionId},
 };
 
@@ -23,6 +25,8 @@ pub(crate) use self::{
     commit::finish,
     shared::Shared,
     state::{CookieDue, State},
+    to_its_end::ToItsEnd,
+    turns::Place,
 };
 
 /// The session of one request.
@@ -172,8 +176,8 @@ impl Session {
         let Some((current, owner)) = self.shared.state().owned()? else {
             return Ok(Vec::new());
         };
-        let call = self.shared.config.store.list(&owner);
-        let records = observed("list", current, observe::done, call).await?;
+        let call = Call::begin(Operation::List, current);
+        let records = call.ended(self.shared.config.store.list(&owner).await, observe::done)?;
         let infos = records.into_iter().filter_map(|record| {
             let stamp = record.stamp?;
             Some(SessionInfo {

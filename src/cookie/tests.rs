@@ -147,14 +147,26 @@ fn at_most_four_distinct_well_formed_tokens_are_candidates() {
         .unwrap(),
         HeaderValue::try_from(pairs[2..].join("; ")).unwrap(),
     ];
-    let found = CookieConfig::default().find(&headers);
-    let ids: Vec<_> = found.tokens.iter().map(SessionToken::id).collect();
+    let cookies = CookieConfig::default();
+    let ids: Vec<_> = cookies
+        .candidates(headers.iter())
+        .map(|(id, _)| id)
+        .collect();
     assert_eq!(ids, [0, 1, 2, 3].map(|n| tokens[n].id()));
-    assert!(found.session && found.any);
+}
 
-    let none =
-        CookieConfig::default().find(&[HeaderValue::from_static("id=1; =; ;;, __Host-idx=1")]);
-    assert!(none.tokens.is_empty() && !none.session && !none.any);
-    let probe = CookieConfig::default().find(&[HeaderValue::from_static("__Host-id-probe=1")]);
-    assert!(probe.any && !probe.session);
+#[test]
+fn a_cookie_is_ours_by_its_name_whatever_its_value() {
+    let cookies = CookieConfig::default();
+    for (text, has_session, has_any) in [
+        ("id=1; =; ;;, __Host-idx=1; __Host-id", false, false),
+        ("__Host-id-probe=1", false, true),
+        ("a=b;\t__Host-id = short", true, true),
+        ("a=__Host-id=1; __Host-id==", true, true),
+    ] {
+        let header = [HeaderValue::from_static(text)];
+        assert_eq!(cookies.candidates(header.iter()).count(), 0, "{text}");
+        assert_eq!(cookies.has_session(header.iter()), has_session, "{text}");
+        assert_eq!(cookies.has_any(header.iter()), has_any, "{text}");
+    }
 }

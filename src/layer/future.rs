@@ -1,8 +1,7 @@
 use std::{
     fmt,
-    future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -10,14 +9,13 @@ use std::{
 
 use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
-use tokio::{task::JoinHandle, time::timeout};
-use tracing::Instrument;
+use tokio::time::{error::Elapsed, timeout};
 
 use crate::{
     Error, Result,
     layer::headers::{Additions, replaced},
     observe,
-    session::{Shared, finish},
+    session::{Place, Shared, ToItsEnd, finish},
 };
 
 pin_project! {
@@ -25,16 +23,16 @@ pin_project! {
     pub struct ResponseFuture<F, B> {
         #[pin]
         inner: F,
-        // None where an outer layer of the same cookie name does the work.
+        // Until the handler has returned; never where an outer layer of the same cookie name
+        // does the work.
         shared: Option<Arc<Shared>>,
-        finishing: Option<Finishing<B>>,
+        finishing: Option<Box<Finishing<B>>>,
     }
 
     impl<F, B> PinnedDrop for ResponseFuture<F, B> {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let (Some(shared), None) = (this.shared, this.finishing) {
-                shared.abandon_unless_sent();
+            if let Some(shared) = &this.shared {
+                shared.abandon();
             }
         }
     }
@@ -43,8 +41,9 @@ pin_project! {
 /// The handler has returned; its session is being stored, whether or not anybody still waits
 /// for the response (M7).
 struct Finishing<B> {
-    task: JoinHandle<Finished>,
-    response: Option<Response<B>>,
+    shared: Arc<Shared>,
+    response: Response<B>,
+    work: ToItsEnd<Finished>,
 }
 
 /// Whether all was stored, and what the response head gets.
@@ -73,67 +72,63 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if this.finishing.is_none() {
-            let answer = ready!(this.inner.poll(context));
-            let Some(shared) = this.shared else {
-                return Poll::Ready(answer);
-            };
-            let response = answer.inspect_err(|_| shared.abandon())?;
-            if let Some(additions) = shared.try_seal(response.status()) {
-                return Poll::Ready(Ok(completed(shared, response, additions)));
-            }
-            let mut finishing = Box::pin(finished(Arc::clone(shared)));
-            // A store that answers at once needs no task.
-            let at_once = || finishing.as_mut().poll(context);
-            match catch_unwind(AssertUnwindSafe(at_once)) {
-                Ok(Poll::Pending) => {}
-                Ok(Poll::Ready(finished)) => {
-                    return Poll::Ready(Ok(answered(shared, response, Some(finished))));
+        let mut finishing = match this.finishing.take() {
+            Some(finishing) => *finishing,
+            None => {
+                let answer = ready!(this.inner.poll(context));
+                let Some(shared) = this.shared.take() else {
+                    return Poll::Ready(answer);
+                };
+                let response = answer.inspect_err(|_| shared.abandon())?;
+                if let Some(additions) = shared.try_seal(response.status()) {
+                    return Poll::Ready(Ok(additions.added_to(response, &shared.config)));
                 }
-                Err(_panic) => return Poll::Ready(Ok(answered(shared, response, None))),
+                Finishing {
+                    work: ToItsEnd::new(finished(Arc::clone(&shared))),
+                    response,
+                    shared,
+                }
             }
-            *this.finishing = Some(Finishing {
-                task: tokio::spawn(finishing.in_current_span()),
-                response: Some(response),
-            });
-        }
-        let (Some(shared), Some(finishing)) = (this.shared, this.finishing) else {
-            return Poll::Pending;
         };
-        let outcome = ready!(Pin::new(&mut finishing.task).poll(context));
-        let response = finishing
-            .response
-            .take()
-            .expect("polled once more after it was ready");
-        Poll::Ready(Ok(answered(shared, response, outcome.ok())))
+        match Pin::new(&mut finishing.work).poll(context) {
+            Poll::Ready(finished) => Poll::Ready(Ok(finishing.answered(finished.ok()))),
+            Poll::Pending => {
+                *this.finishing = Some(Box::new(finishing));
+                Poll::Pending
+            }
+        }
     }
 }
 
-/// The response after the store's calls, or after their panic.
-fn answered<B: Default>(
-    shared: &Shared,
-    response: Response<B>,
-    finished: Option<Finished>,
-) -> Response<B> {
-    let (response, additions) = match finished {
-        Some((Ok(()), additions)) => (response, additions),
-        Some((Err(failure), additions)) => (replaced(response, failure.status()), additions),
-        None => {
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            (replaced(response, status), shared.seal())
-        }
-    };
-    completed(shared, response, additions)
+impl<B: Default> Finishing<B> {
+    /// The response after the store's calls, or after their panic.
+    fn answered(self, finished: Option<Finished>) -> Response<B> {
+        let Self {
+            shared,
+            response,
+            work: _,
+        } = self;
+        let (response, additions) = match finished {
+            Some((Ok(()), additions)) => (response, additions),
+            Some((Err(failure), additions)) => (replaced(response, failure.status()), additions),
+            None => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                (replaced(response, status), shared.seal())
+            }
+        };
+        additions.added_to(response, &shared.config)
+    }
 }
 
 async fn finished(shared: Arc<Shared>) -> Finished {
-    let finishing = async {
-        let _gate = shared.gate().lock().await;
+    let finishing = pin!(async {
+        let place = Place::take(&*shared);
+        place.turn().await;
         let finished = finish(&shared).await;
-        // With the gate held: an act is either over, or finds that the response has left.
+        // While it is our turn: an act is either over, or finds that the response has left.
         (finished, shared.seal())
-    };
-    timeout(DEADLINE, finishing).await.unwrap_or_else(|late| {
+    });
+    within(DEADLINE, finishing).await.unwrap_or_else(|late| {
         let late = Error::Store(crate::store::Error::unavailable(late));
         observe::failed_commit(&late);
         shared.state().discard();
@@ -141,44 +136,34 @@ async fn finished(shared: Arc<Shared>) -> Finished {
     })
 }
 
-fn completed<B: Default>(
-    shared: &Shared,
-    response: Response<B>,
-    additions: Additions,
-) -> Response<B> {
-    let mut response = match shared.state().doomed {
-        true => replaced(response, Error::degraded().status()),
-        false => response,
-    };
-    additions.add_to(&mut response, &shared.config);
-    response
+/// A timeout that sets no timer for what is done at once.
+async fn within<T>(
+    deadline: Duration,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Elapsed> {
+    match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => timeout(deadline, work).await,
+    }
 }
 
 impl Shared {
     /// Seals the session if there is nothing to wait for: no act that has begun, no changes and
     /// no touch.
     fn try_seal(&self, status: StatusCode) -> Option<Additions> {
-        let is_idle = self.is_idle();
         let mut state = self.state();
         if status.is_server_error() || state.doomed {
             state.discard();
         }
-        let has_work = state.has_pending() || state.gone || state.touch_due().is_some();
-        drop(state);
-        (is_idle && !has_work).then(|| self.seal())
+        let is_over = state.turns.is_idle()
+            && !state.has_pending()
+            && !state.gone
+            && state.touch_due().is_none();
+        is_over.then(|| Additions::of(state.sealed(), &self.config))
     }
 
-    /// What the session adds to the response head. From here on no cookie can follow (M20).
     fn seal(&self) -> Additions {
-        let mut state = self.state();
-        state.sent = true;
-        Additions::of(&state, &self.config)
-    }
-
-    fn abandon_unless_sent(&self) {
-        if !self.state().sent {
-            self.abandon();
-        }
+        Additions::of(self.state().sealed(), &self.config)
     }
 
     /// No response will carry a cookie: the inner service has failed, or nobody waits for it.

@@ -4,13 +4,15 @@ use http::{
 };
 
 use crate::{
+    Error,
     layer::Config,
     session::{CookieDue, State},
 };
 
-/// What the session adds to the response head (M10–M13, M18).
+/// What the session makes of the response head (M10–M13, M15, M18).
 #[derive(Debug, Default)]
 pub(crate) struct Additions {
+    doomed: bool,
     session: Option<HeaderValue>,
     probe: Option<HeaderValue>,
     vary: bool,
@@ -29,6 +31,7 @@ impl Additions {
         };
         let probe = state.probe.then(|| config.cookie.probe());
         Self {
+            doomed: state.doomed,
             vary: state.looked,
             no_store: session.is_some()
                 || probe.is_some()
@@ -38,7 +41,15 @@ impl Additions {
         }
     }
 
-    pub(crate) fn add_to<B>(self, response: &mut Response<B>, config: &Config) {
+    pub(crate) fn added_to<B: Default>(
+        self,
+        response: Response<B>,
+        config: &Config,
+    ) -> Response<B> {
+        let mut response = match self.doomed {
+            true => replaced(response, Error::degraded().status()),
+            false => response,
+        };
         if self.session.is_some() {
             remove_cookie(response.headers_mut(), config.cookie.full_name());
         }
@@ -56,6 +67,7 @@ impl Additions {
         if self.no_store && !says(&headers.get_all(CACHE_CONTROL), "no-store") {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
+        response
     }
 }
 

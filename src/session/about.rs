@@ -89,6 +89,6 @@ impl Session {
     /// Whether the browser sent any cookie of ours.
     #[must_use]
     pub fn test_cookie_worked(&self) -> bool {
-        self.shared.found().any
+        self.shared.config.cookie.has_any(self.shared.cookies())
     }
 }

@@ -1,10 +1,10 @@
-//! What acts when it is called (M6). Each runs with the gate held, and to its end.
+//! What acts when it is called (M6). Each runs when it is its turn, and to its end.
 
 use std::sync::Arc;
 
 use crate::{
     Result,
-    observe::{self, observed},
+    observe::{self, Call, Operation},
     session::shared::{Retry, Shared},
     store::{Age, Data, Owner, Record, Saved, SessionId, SessionToken},
 };
@@ -20,9 +20,9 @@ pub(crate) async fn sign_in(shared: Arc<Shared>, owner: Owner) -> Result<()> {
     let mut was_stranger = false;
     let mut retry = Retry::default();
     loop {
-        was_stranger |= base.as_ref().is_some_and(stranger);
+        was_stranger |= base.as_deref().is_some_and(stranger);
         let token = SessionToken::generate()?;
-        let same_visitor = base.as_ref().filter(|record| !stranger(record));
+        let same_visitor = base.as_deref().filter(|record| !stranger(record));
         let kept = same_visitor.map(|record| record.lifetime.persistence());
         let persistence = wanted.or(kept).unwrap_or(shared.config.default_persistence);
         let next = Record {
@@ -41,7 +41,7 @@ pub(crate) async fn sign_in(shared: Arc<Shared>, owner: Owner) -> Result<()> {
                 if was_stranger {
                     state.discard();
                 }
-                state.stored(base.as_ref(), next.stored(stamp), Some(token));
+                state.stored(base.as_deref(), next.stored(stamp), Some(token));
                 return Ok(());
             }
             // Nobody was signed out by this: the visitor has just proved who they are.
@@ -72,7 +72,7 @@ pub(crate) async fn rotate(shared: Arc<Shared>) -> Result<()> {
         let token = SessionToken::generate()?;
         let next = Record {
             id: token.id(),
-            ..old.clone()
+            ..Record::clone(&old)
         };
         match rotated(&shared, old.id, &next, Age::Keep).await? {
             Saved::Stored(stamp) => {
@@ -102,8 +102,7 @@ pub(crate) async fn end(shared: Arc<Shared>) -> Result<()> {
         state.record.clone()
     };
     // Where the browser sent several, another would be the session of the next request.
-    let found = shared.found();
-    for id in found.tokens.iter().map(SessionToken::id) {
+    for (id, _) in shared.candidates() {
         if record.as_ref().is_none_or(|record| record.id != id) {
             expire(&shared, id).await?;
         }
@@ -113,7 +112,8 @@ pub(crate) async fn end(shared: Arc<Shared>) -> Result<()> {
     {
         end_what_was_rotated(&shared, record).await?;
     }
-    shared.state().ended(found.session);
+    let had_cookie = shared.config.cookie.has_session(shared.cookies());
+    shared.state().ended(had_cookie);
     Ok(())
 }
 
@@ -126,8 +126,8 @@ async fn end_what_was_rotated(shared: &Shared, record: &Record) -> Result<()> {
     let mut retry = Retry::default();
     let mut was_missing = false;
     loop {
-        let call = shared.config.store.list(owner);
-        let listed = observed("list", record.id, observe::done, call).await?;
+        let call = Call::begin(Operation::List, record.id);
+        let listed = call.ended(shared.config.store.list(owner).await, observe::done)?;
         let same = listed.iter().filter(|found| {
             let found = found.stamp.map(|stamp| stamp.created_at);
             found == Some(stamp.created_at)
@@ -148,7 +148,8 @@ async fn end_what_was_rotated(shared: &Shared, record: &Record) -> Result<()> {
 }
 
 async fn expire(shared: &Shared, id: SessionId) -> Result<bool> {
-    Ok(observed("end", id, observe::ended, shared.config.store.expire(id)).await?)
+    let call = Call::begin(Operation::End, id);
+    Ok(call.ended(shared.config.store.expire(id).await, observe::ended)?)
 }
 
 /// Ends all other sessions of the owner; says how many.
@@ -156,8 +157,9 @@ pub(crate) async fn end_others(shared: Arc<Shared>) -> Result<u64> {
     let Some((id, owner)) = shared.state().owned()? else {
         return Ok(0);
     };
-    let call = shared.config.store.expire_owner(&owner, Some(id));
-    Ok(observed("end_others", id, observe::done, call).await?)
+    let call = Call::begin(Operation::EndOthers, id);
+    let ended = shared.config.store.expire_owner(&owner, Some(id)).await;
+    Ok(call.ended(ended, observe::done)?)
 }
 
 /// Reads the session again; says whether it lives.
@@ -181,6 +183,7 @@ pub(crate) async fn reload(shared: Arc<Shared>) -> Result<bool> {
 
 async fn rotated(shared: &Shared, old: SessionId, next: &Record, age: Age) -> Result<Saved> {
     shared.check_size(next)?;
-    let call = shared.config.store.rotate(old, next, age);
-    Ok(observed("rotate", old, observe::saved, call).await?)
+    let call = Call::begin(Operation::Rotate, old);
+    let rotated = shared.config.store.rotate(old, next, age).await;
+    Ok(call.ended(rotated, observe::saved)?)
 }

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{Result, store::Data};
 
@@ -81,22 +81,15 @@ impl Changes {
 
     /// Applies the changes to the newest entries.
     pub(crate) fn apply(&self, newest: &Data) -> Result<Data> {
-        let mut made = Vec::new();
-        for (key, change) in &self.by_key {
-            let before = newest.get(key).filter(|_| !self.cleared);
-            made.push((key, change.apply(before)?));
-        }
-        let mut entries: BTreeMap<&str, &str> = match self.cleared {
-            true => BTreeMap::new(),
-            false => newest.iter().collect(),
+        let newest = match self.cleared {
+            true => &Data::default(),
+            false => newest,
         };
-        for (key, value) in &made {
-            match value {
-                Some(json) => entries.insert(key, json),
-                None => entries.remove(key.as_str()),
-            };
+        let mut after = Vec::with_capacity(self.by_key.len());
+        for (key, change) in &self.by_key {
+            after.push((&**key, change.apply(key, newest)?));
         }
-        Ok(Data::new(&entries)?)
+        Ok(newest.changed(after.iter().map(|(key, value)| (*key, value.as_deref())))?)
     }
 
     /// These changes and then those, as one.
@@ -121,14 +114,14 @@ impl Changes {
 }
 
 impl Change {
-    fn apply(&self, before: Option<&str>) -> Result<Option<String>> {
+    fn apply<'a>(&'a self, key: &str, newest: &'a Data) -> Result<Option<Cow<'a, str>>> {
         match self {
-            Self::Set(json) => Ok(Some(json.clone())),
+            Self::Set(json) => Ok(Some(json.into())),
             Self::Remove => Ok(None),
             Self::Update(updates, _) => {
-                let mut value = before.map(str::to_owned);
+                let mut value = newest.get(key).map(Cow::from);
                 for update in updates {
-                    value = Some(update(value.as_deref())?);
+                    value = Some(update(value.as_deref())?.into());
                 }
                 Ok(value)
             }

@@ -1,11 +1,11 @@
 use crate::{
     Committed, Error, Result,
-    observe::{self, observed},
+    observe::{self, Call, Operation},
     session::shared::{Retry, Shared},
     store::Saved,
 };
 
-/// Stores what this request changed (M4, M5). The caller holds the gate.
+/// Stores what this request changed (M4, M5). It is the caller's turn.
 pub(crate) async fn commit(shared: &Shared) -> Result<Committed> {
     let committed = try_commit(shared).await;
     if committed.is_err() {
@@ -34,7 +34,7 @@ async fn try_commit(shared: &Shared) -> Result<Committed> {
         }
         match shared.save(&next).await? {
             Saved::Stored(stamp) => {
-                let base = work.base.as_ref();
+                let base = work.base.as_deref();
                 shared.state().committed(base, next.stored(stamp), token);
                 return Ok(Committed::Saved);
             }
@@ -54,7 +54,7 @@ async fn try_commit(shared: &Shared) -> Result<Committed> {
     }
 }
 
-/// Keeps a session that was used from expiring, if it pays (M8). The caller holds the gate.
+/// Keeps a session that was used from expiring, if it pays (M8). It is the caller's turn.
 ///
 /// A failure is on record and costs nobody a response.
 pub(crate) async fn touch(shared: &Shared) {
@@ -63,20 +63,14 @@ pub(crate) async fn touch(shared: &Shared) {
         .touch_due()
         .map(|record| (record.id, record.revision));
     let Some((id, revision)) = due else { return };
-    let outcome = |stamp: &Option<_>| {
-        if stamp.is_some() {
-            "stored"
-        } else {
-            "conflict"
-        }
-    };
-    let call = shared.config.store.touch(id, revision);
-    if let Ok(Some(stamp)) = observed("touch", id, outcome, call).await {
+    let call = Call::begin(Operation::Touch, id);
+    let touched = shared.config.store.touch(id, revision).await;
+    if let Ok(Some(stamp)) = call.ended(touched, observe::touched) {
         shared.state().touched(stamp);
     }
 }
 
-/// What the end of a request has to do for the session. The caller holds the gate.
+/// What the end of a request has to do for the session. It is the caller's turn.
 pub(crate) async fn finish(shared: &Shared) -> Result<()> {
     let committed = commit(shared).await.map(drop);
     if let Err(failure) = &committed {

@@ -1,37 +1,26 @@
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    sync::{Arc, OnceLock},
-    task::Poll,
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
-use tracing::Instrument;
 
 use crate::{
     Error, Result,
     layer::{Config, Outage},
-    observe::{self, observed},
+    observe::{self, Call, Operation},
     random,
-    session::state::State,
+    session::{state::State, to_its_end::ToItsEnd, turns::Place},
     store::{self, Record, Saved, SessionId, SessionToken},
 };
 
 /// One request's session, shared by all its handles.
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
-    /// The request's `Cookie` headers; hardly any has more than one.
+    /// Hardly any request has more than one.
     cookie: Option<HeaderValue>,
     more_cookies: Vec<HeaderValue>,
-    /// Orders the store calls of this session, one after the other (M6). Made by the first.
-    gate: OnceLock<Arc<Gate>>,
     state: Mutex<State>,
 }
-
-pub(crate) type Gate = tokio::sync::Mutex<()>;
 
 impl Shared {
     pub(crate) fn new(config: Arc<Config>, headers: &HeaderMap) -> Self {
@@ -40,18 +29,8 @@ impl Shared {
             config,
             cookie: cookies.next(),
             more_cookies: cookies.collect(),
-            gate: OnceLock::new(),
             state: Mutex::default(),
         }
-    }
-
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
-        self.gate.get_or_init(Arc::default)
-    }
-
-    /// Whether no store call is under way or waits for its turn.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.gate.get().is_none_or(|gate| gate.try_lock().is_ok())
     }
 
     /// The state, for a moment: nothing is awaited and no closure of the application is called
@@ -60,14 +39,20 @@ impl Shared {
         self.state.lock()
     }
 
-    pub(crate) fn found(&self) -> crate::cookie::Found {
-        let cookies = self.cookie.iter().chain(&self.more_cookies);
-        self.config.cookie.find(cookies)
+    /// The request's `Cookie` headers.
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.cookie.iter().chain(&self.more_cookies)
+    }
+
+    /// The sessions that the browser may mean.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = (SessionId, SessionToken)> {
+        self.config.cookie.candidates(self.cookies())
     }
 
     /// Asks the store for the session, once (M1, M3, M14, M15).
     pub(crate) async fn load(&self) -> Result<()> {
-        let _gate = self.gate().lock().await;
+        let place = Place::take(self);
+        place.turn().await;
         {
             let mut state = self.state();
             state.looked = true;
@@ -93,12 +78,9 @@ impl Shared {
         Ok(())
     }
 
-    async fn first_live(&self) -> store::Result<Option<(SessionToken, Record)>> {
-        if self.cookie.is_none() {
-            return Ok(None);
-        }
-        for token in self.found().tokens {
-            match self.load_record(token.id()).await {
+    async fn first_live(&self) -> store::Result<Option<(SessionToken, Arc<Record>)>> {
+        for (id, token) in self.candidates() {
+            match self.load_record(id).await {
                 Ok(Some(record)) => return Ok(Some((token, record))),
                 Ok(None) => {}
                 Err(failure @ store::Error::Corrupt { .. }) => observe::corrupt(&failure),
@@ -108,19 +90,21 @@ impl Shared {
         Ok(None)
     }
 
-    pub(crate) async fn load_record(&self, id: SessionId) -> store::Result<Option<Record>> {
-        observed("load", id, observe::hit_or_miss, self.config.store.load(id)).await
+    pub(crate) async fn load_record(&self, id: SessionId) -> store::Result<Option<Arc<Record>>> {
+        let call = Call::begin(Operation::Load, id);
+        let found = call.ended(self.config.store.load(id).await, observe::hit_or_miss)?;
+        Ok(found.map(Arc::new))
     }
 
     pub(crate) async fn save(&self, record: &Record) -> Result<Saved> {
         self.check_size(record)?;
         let operation = if record.revision == 0 {
-            "create"
+            Operation::Create
         } else {
-            "save"
+            Operation::Save
         };
-        let call = self.config.store.save(record);
-        Ok(observed(operation, record.id, observe::saved, call).await?)
+        let call = Call::begin(operation, record.id);
+        Ok(call.ended(self.config.store.save(record).await, observe::saved)?)
     }
 
     /// Refuses a record that is over the limit as it would be stored (M16).
@@ -149,26 +133,17 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let mut turn = Box::pin(Arc::clone(shared.gate()).lock_owned());
-    // The place in the queue is taken here, so that a response that ends now waits for it. The
-    // waiting is the task's, so that an act which nobody polls any more holds up no other.
-    let at_once = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
+    // Taken here, so that a response that ends now waits for it.
+    let place = Place::take(Arc::clone(shared));
     let act = act(Arc::clone(shared));
-    let shared = Arc::clone(shared);
-    let to_its_end = async move {
-        let gate = match at_once {
-            Poll::Ready(gate) => gate,
-            Poll::Pending => turn.await,
-        };
-        // No commit is under way behind the gate: what is still in flight is of one that panicked.
-        shared.state().restore();
-        let answer = act.await;
-        drop(gate);
-        answer
+    let in_turn = async move {
+        place.turn().await;
+        // No commit is under way any more: what is still in flight is of one that panicked.
+        place.shared.state().restore();
+        act.await
     };
-    tokio::spawn(to_its_end.in_current_span())
-        .await
-        .unwrap_or_else(|failure| Err(Error::Store(store::Error::backend(failure))))
+    let done = ToItsEnd::new(in_turn).await;
+    done.unwrap_or_else(|panicked| Err(Error::Store(store::Error::backend(panicked))))
 }
 
 /// Tries again after lost races, for as long as that makes sense (M4).

@@ -6,6 +6,7 @@ use crate::{
     session::{
         changes::Changes,
         expiry::{renews_cookie, switched, touch_pays},
+        turns::Turns,
     },
     store::{Lifetime, Owner, Persistence, Record, SessionId, SessionToken, Stamp},
 };
@@ -13,6 +14,7 @@ use crate::{
 /// What one request knows of its session. Nothing here waits.
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    pub(crate) turns: Turns,
     /// The handler has asked for the session.
     pub(crate) looked: bool,
     /// The store has been asked, or there was nothing to ask it.
@@ -22,7 +24,7 @@ pub(crate) struct State {
     /// A change was asked for that a degraded session cannot make.
     pub(crate) doomed: bool,
     /// The record as it was last loaded or stored, and the token of its id.
-    pub(crate) record: Option<Record>,
+    pub(crate) record: Option<Arc<Record>>,
     pub(crate) token: Option<SessionToken>,
     /// What is to be committed.
     pub(crate) changes: Changes,
@@ -52,7 +54,7 @@ pub(crate) enum CookieDue {
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) changes: Arc<Changes>,
-    pub(crate) base: Option<Record>,
+    pub(crate) base: Option<Arc<Record>>,
     remember: Option<Persistence>,
 }
 
@@ -151,7 +153,7 @@ impl State {
     }
 
     /// The commit had nothing to store: the newest record says all that was to be said.
-    pub(crate) fn unchanged(&mut self, newest: Option<Record>) {
+    pub(crate) fn unchanged(&mut self, newest: Option<Arc<Record>>) {
         self.in_flight = None;
         self.record = newest;
     }
@@ -183,7 +185,7 @@ impl State {
         self.remember = self
             .remember
             .filter(|wanted| *wanted != record.lifetime.persistence());
-        self.record = Some(record);
+        self.record = Some(Arc::new(record));
         self.gone = false;
         self.saved = true;
     }
@@ -210,6 +212,12 @@ impl State {
         };
     }
 
+    /// From here on no cookie can follow (M20).
+    pub(crate) fn sealed(&mut self) -> &Self {
+        self.sent = true;
+        self
+    }
+
     /// Drops what is not stored.
     pub(crate) fn discard(&mut self) {
         self.changes = Changes::default();
@@ -219,7 +227,10 @@ impl State {
 
     /// The session to touch at the end of the request, if it pays (M8).
     pub(crate) fn touch_due(&self) -> Option<&Record> {
-        let record = self.record.as_ref().filter(|_| !self.saved && !self.sent)?;
+        let record = self
+            .record
+            .as_deref()
+            .filter(|_| !self.saved && !self.sent)?;
         touch_pays(record).then_some(record)
     }
 
@@ -227,12 +238,12 @@ impl State {
         if let Some(record) = &mut self.record {
             let touched = Record {
                 stamp: Some(stamp),
-                ..record.clone()
+                ..Record::clone(record)
             };
             if renews_cookie(record, &touched) && self.cookie == CookieDue::Nothing {
                 self.cookie = CookieDue::Session;
             }
-            *record = touched;
+            *record = Arc::new(touched);
         }
     }
 }
@@ -251,7 +262,7 @@ impl Work {
         let next = Record {
             data: self.changes.apply(&base.data)?,
             lifetime: switched(base, self.remember, config),
-            ..base.clone()
+            ..Record::clone(base)
         };
         let same = next.data == base.data && next.lifetime == base.lifetime;
         Ok((!same).then_some((next, None)))

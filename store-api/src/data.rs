@@ -47,11 +47,67 @@ impl Data {
     /// [`Error::TooLarge`] for a key over [`KEY_LIMIT`] or more entries than [`ENTRIES_LIMIT`].
     /// The size of the whole is checked when the record is encoded.
     pub fn new(entries: &BTreeMap<&str, &str>) -> Result<Self> {
-        check("entries in a session record", entries.len(), ENTRIES_LIMIT)?;
-        for key in entries.keys() {
-            check("bytes in a session key", key.len(), KEY_LIMIT)?;
+        let all = entries.iter().map(|(key, value)| (*key, Some(*value)));
+        Self::default().changed(all)
+    }
+
+    /// These entries after changes, each of which says what an entry becomes: `None` removes it.
+    ///
+    /// The changes have to be in the order of their keys, no two of the same. What they leave
+    /// alone is copied as it stands.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use cloakroom_store_api::Data;
+    ///
+    /// let data = Data::new(&BTreeMap::from([("cart", "[1,2]"), ("theme", "\"dark\"")]))?;
+    /// let changed = data.changed([("cart", None), ("note", Some("1"))])?;
+    /// assert_eq!(changed, Data::new(&BTreeMap::from([("note", "1"), ("theme", "\"dark\"")]))?);
+    /// # Ok::<(), cloakroom_store_api::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    ///
+    /// If the changes are not in order.
+    pub fn changed<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<Self> {
+        // The first byte makes room for the count, which takes no more but in large sessions.
+        let (mut count, mut bytes) = (0_usize, Vec::with_capacity(self.size() + 128));
+        bytes.push(0);
+        let mut before = self.entries().peekable();
+        let mut last = None;
+        for (key, value) in changes {
+            assert!(last.is_none_or(|last| last < key), "keys out of order");
+            last = Some(key);
+            while let Some(kept) = before.next_if(|entry| entry.key < key.as_bytes()) {
+                bytes.extend(kept.encoded);
+                count += 1;
+            }
+            before.next_if(|entry| entry.key == key.as_bytes());
+            if let Some(value) = value {
+                check("bytes in a session key", key.len(), KEY_LIMIT)?;
+                bincode::encode_into_std_write((key, value), &mut bytes, CONFIG)
+                    .map_err(Error::backend)?;
+                count += 1;
+            }
         }
-        let bytes = bincode::serde::encode_to_vec(entries, CONFIG).map_err(Error::backend)?;
+        for kept in before {
+            bytes.extend(kept.encoded);
+            count += 1;
+        }
+        check("entries in a session record", count, ENTRIES_LIMIT)?;
+        let mut counted = [0; 9];
+        let used = bincode::encode_into_slice(count, &mut counted, CONFIG);
+        bytes.splice(
+            ..1,
+            counted[..used.map_err(Error::backend)?].iter().copied(),
+        );
         Ok(Self {
             bytes: bytes.into(),
             start: 0,
@@ -61,18 +117,16 @@ impl Data {
     /// The JSON text of an entry.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.iter()
-            .take_while(|(found, _)| *found <= key)
-            .find_map(|(found, value)| (found == key).then_some(value))
+        self.entries()
+            .take_while(|entry| entry.key <= key.as_bytes())
+            .find(|entry| entry.key == key.as_bytes())
+            .map(|entry| text(entry.value))
     }
 
     /// Each key and its JSON text, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        // Every `Data` was encoded here or has been walked to its end by `decode`.
-        Walk::new(self.encoded())
-            .into_iter()
-            .flatten()
-            .map_while(Result::ok)
+        self.entries()
+            .map(|entry| (text(entry.key), text(entry.value)))
     }
 
     /// How many entries there are.
@@ -93,6 +147,14 @@ impl Data {
         self.encoded().len()
     }
 
+    /// Every `Data` was encoded here or has been walked to its end by `decode`.
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        Walk::new(self.encoded())
+            .into_iter()
+            .flatten()
+            .map_while(Result::ok)
+    }
+
     /// What the record's encoding ends with.
     pub(crate) fn encoded(&self) -> &[u8] {
         &self.bytes[self.start..]
@@ -106,7 +168,8 @@ impl Data {
         }
         let mut last = None;
         for entry in walk.by_ref() {
-            let (key, _) = entry?;
+            let Entry { key, value, .. } = entry?;
+            let (key, _) = (str::from_utf8(key)?, str::from_utf8(value)?);
             if key.len() > KEY_LIMIT {
                 return Err(format!("a key of {} bytes", key.len()).into());
             }
@@ -155,7 +218,14 @@ impl fmt::Debug for Data {
     }
 }
 
-/// Reads one entry after the other, borrowing each from the buffer.
+/// A key and a value, borrowed from the buffer, and both as they stand there.
+struct Entry<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+    encoded: &'a [u8],
+}
+
+/// Reads one entry after the other.
 struct Walk<'a> {
     rest: &'a [u8],
     left: usize,
@@ -172,17 +242,26 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Iterator for Walk<'a> {
-    type Item = Result<(&'a str, &'a str), DecodeError>;
+    type Item = Result<Entry<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        Some(
-            bincode::borrow_decode_from_slice(self.rest, CONFIG).map(|(entry, used)| {
-                self.rest = &self.rest[used..];
-                entry
-            }),
-        )
+        let next = bincode::borrow_decode_from_slice(self.rest, CONFIG);
+        Some(next.map(|((key, value), used)| {
+            let (encoded, rest) = self.rest.split_at(used);
+            self.rest = rest;
+            Entry {
+                key,
+                value,
+                encoded,
+            }
+        }))
     }
+}
+
+/// What was encoded from a text, or was seen to be one by `decode`.
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -200,6 +279,40 @@ mod tests {
         assert_eq!(data.get("ab"), None);
         assert_eq!((data.len(), data.is_empty()), (3, false));
         assert_eq!(format!("{data:?}"), r#"{"", "a", "b"}"#);
+    }
+
+    #[test]
+    fn changes_are_what_they_are_to_a_map() {
+        let keys: Vec<_> = (0..300).map(|n| format!("{n:03}")).collect();
+        let value = |seed: usize| "v".repeat(seed % 7 * 60);
+        for seed in 0..200_usize {
+            let (old, new) = (value(seed), value(seed + 1));
+            let is_in = |n: usize, part: usize| (n * 31 + seed * 17) % 5 < part;
+            let mut map: BTreeMap<_, _> = (0..seed + 100)
+                .filter(|n| is_in(*n, 3))
+                .map(|n| (&*keys[n], &*old))
+                .collect();
+            let data = Data::new(&map).unwrap();
+            let changes: Vec<_> = (0..300)
+                .filter(|n| n % (seed % 11 + 1) == 0)
+                .map(|n| (&*keys[n], is_in(n + 1, 3).then_some(&*new)))
+                .collect();
+            let changed = data.changed(changes.iter().copied()).unwrap();
+            for (key, value) in changes {
+                match value {
+                    Some(value) => map.insert(key, value),
+                    None => map.remove(key),
+                };
+            }
+            let expected = bincode::serde::encode_to_vec(&map, CONFIG).unwrap();
+            assert_eq!(changed.encoded(), expected, "{seed}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "out of order")]
+    fn changes_out_of_order_are_a_mistake() {
+        let _ = Data::default().changed([("b", None), ("a", None)]);
     }
 
     #[test]

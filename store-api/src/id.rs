@@ -28,11 +28,12 @@ impl SessionToken {
     /// Reads the text of a cookie; `None` if it is not exactly what [`expose`](Self::expose)
     /// gives for some token.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: impl AsRef<[u8]>) -> Option<Self> {
+        let text: &[u8; 43] = text.as_ref().try_into().ok()?;
         let mut bytes = [0; 32];
         // The engine accepts no padding, no other alphabet and no stray bits in the last character.
-        match BASE64_URL_SAFE_NO_PAD.decode_slice_unchecked(text.get(..43)?, &mut bytes) {
-            Ok(32) if text.len() == 43 => Some(Self(bytes)),
+        match BASE64_URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut bytes) {
+            Ok(32) => Some(Self(bytes)),
             _ => None,
         }
     }

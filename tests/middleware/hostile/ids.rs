@@ -84,7 +84,7 @@ async fn no_id_of_a_client_is_ever_adopted() {
         let given = set_cookie(&answer);
         shown += u32::from(body(answer).await.contains("ann"));
         if stores {
-            let token = SessionToken::parse(&given.unwrap()).unwrap();
+            let token = SessionToken::parse(given.unwrap()).unwrap();
             adopted += u32::from(token.expose() == id);
             assert!(store.expire(token.id()).await.unwrap(), "{kind:?} {path}");
         }
