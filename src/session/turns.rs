@@ -41,21 +41,20 @@ impl Turns {
         place
     }
 
-    fn poll(&mut self, place: u64, waker: &Waker) -> Poll<()> {
+    /// Whether a place has its turn, or else the waker that this one replaces.
+    fn poll(&mut self, place: u64, waker: &Waker) -> Result<(), Option<Waker>> {
         match self.waiting.iter_mut().find(|found| found.place == place) {
-            None => Poll::Ready(()),
-            Some(found) => {
-                found.waker = Some(waker.clone());
-                Poll::Pending
-            }
+            None => Ok(()),
+            Some(found) => Err(found.waker.replace(waker.clone())),
         }
     }
 
-    /// Gives up a place, whether it was waiting or had the turn; says whom to wake.
+    /// Gives up a place, whether it was waiting or had the turn; says whom to wake. A place
+    /// that was waiting is woken too: its waker is not to be dropped under the lock.
     fn leave(&mut self, place: u64) -> Option<Waker> {
         if self.current != Some(place) {
-            self.waiting.retain(|found| found.place != place);
-            return None;
+            let found = self.waiting.iter().position(|found| found.place == place)?;
+            return self.waiting.remove(found)?.waker;
         }
         let next = self.waiting.pop_front();
         self.current = next.as_ref().map(|next| next.place);
@@ -89,7 +88,13 @@ impl<S: Deref<Target = Shared>> Place<S> {
     /// Waits for the turn, which lasts until the place is dropped.
     pub(crate) async fn turn(&self) {
         if !self.is_first {
-            poll_fn(|context| self.shared.state().turns.poll(self.place, context.waker())).await;
+            poll_fn(|context| {
+                let waker = context.waker();
+                let polled = self.shared.state().turns.poll(self.place, waker);
+                // Not under the lock: a waker is anybody's code.
+                polled.map_or_else(|_replaced| Poll::Pending, Poll::Ready)
+            })
+            .await;
         }
     }
 }

@@ -39,14 +39,6 @@ pub(crate) enum Server {
     Node { host: String, port: u16 },
 }
 
-/// What a server answers.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) value: Value,
-    /// The command was sent before over a connection that was lost, and may have been run twice.
-    pub(crate) is_second: bool,
-}
-
 #[derive(Clone)]
 pub(crate) enum Connection {
     Server(MultiplexedConnection),
@@ -68,20 +60,26 @@ impl Connections {
     }
 
     /// Sends a command to where its key is.
-    pub(crate) async fn ask(&self, command: &Cmd, until: Instant) -> RedisResult<Reply> {
-        self.ask_at(&Server::Only, command, until).await
+    pub(crate) async fn ask(
+        &self,
+        command: &Cmd,
+        until: Instant,
+        is_second: &mut bool,
+    ) -> RedisResult<Value> {
+        self.ask_at(&Server::Only, command, until, is_second).await
     }
 
     /// Sends a command to a server. If its connection is lost before the answer, it is sent
-    /// once more over another.
+    /// once more over another; then it may have been run twice, whatever the answer is.
     pub(crate) async fn ask_at(
         &self,
         server: &Server,
         command: &Cmd,
         until: Instant,
-    ) -> RedisResult<Reply> {
+        is_second: &mut bool,
+    ) -> RedisResult<Value> {
         let slot = self.slot();
-        let mut is_second = false;
+        let mut is_sent_again = false;
         loop {
             let (number, connection) = self.connection(slot, until).await?;
             let sent = pin!(connection.send(server, command));
@@ -89,12 +87,13 @@ impl Connections {
             match answer.and_then(Value::extract_error) {
                 Err(error) if self.is_lost(&error) => {
                     slot.discard(number);
-                    if is_second || Instant::now() >= until {
+                    if is_sent_again || Instant::now() >= until {
                         return Err(error);
                     }
-                    is_second = true;
+                    is_sent_again = true;
+                    *is_second = true;
                 }
-                answer => return answer.map(|value| Reply { value, is_second }),
+                answer => return answer,
             }
         }
     }

@@ -42,9 +42,13 @@ pub(crate) trait Call: Sized + Send + Sync + 'static {
     fn size(&self) -> usize;
 
     /// Sends one command for all calls; gives their answers in the same order.
+    ///
+    /// `is_second` says whether they were sent before and may have been done, and hears it if
+    /// they are sent again here.
     fn send(
         calls: &[&Self],
         link: &Link,
+        is_second: &mut bool,
     ) -> impl Future<Output = Result<Answers<Self>, RedisError>> + Send;
 }
 
@@ -81,8 +85,7 @@ pub(crate) async fn ask<C: Call>(link: &Link, call: C) -> Result<C::Answer> {
     let lane = C::lane(&link.shared);
     if link.is_cluster() || lane.on_their_way.load(Relaxed) < ALONE {
         let _way = lane.way();
-        // Boxed, so that those who wait do not hold what it takes to send.
-        return Box::pin(alone(&call, link)).await;
+        return ask_alone(link, call).await;
     }
     let (reply, answer) = oneshot::channel();
     let until = link.until;
@@ -196,9 +199,15 @@ fn batches<C: Call>(waiting: Vec<Asked<C>>) -> Vec<Vec<Asked<C>>> {
     batches
 }
 
-/// Sends a command for one call only.
-async fn alone<C: Call>(call: &C, link: &Link) -> Result<C::Answer> {
-    let sent = C::send(&[call], link).await;
+/// Sends a call in a command of its own, such as the second command of one call, whose deadline is
+/// nearer than that of others.
+pub(crate) async fn ask_alone<C: Call>(link: &Link, call: C) -> Result<C::Answer> {
+    // Boxed, so that those who wait in a lane do not hold what it takes to send.
+    Box::pin(alone(&call, link, false)).await
+}
+
+async fn alone<C: Call>(call: &C, link: &Link, mut is_second: bool) -> Result<C::Answer> {
+    let sent = C::send(&[call], link, &mut is_second).await;
     let answers = sent.map_err(|error| link.sorted(error, About::Session(call.id())))?;
     let answer = answers.into_iter().next().flatten();
     answer.unwrap_or_else(|| Err(error::unreadable(call.id())))
@@ -213,14 +222,16 @@ async fn deliver<C: Call>(shared: Arc<Shared>, batch: Vec<Asked<C>>) {
         shared: Arc::clone(&shared),
         until: until.unwrap_or_else(Instant::now),
     };
-    let answers = match C::send(&calls, &link).await {
+    let mut is_second = false;
+    let answers = match C::send(&calls, &link, &mut is_second).await {
         Ok(answers) => answers,
-        Err(error) if error.is_io_error() => {
+        // Nothing is sent again that may have been done already.
+        Err(error) if calls.len() == 1 || is_second || error.is_io_error() => {
             let about = calls.iter().map(|call| About::Session(call.id()));
             let told = |about| Some(Err(link.sorted(error.clone(), about)));
             about.map(told).collect()
         }
-        // The server has refused the command, perhaps for one of them.
+        // The server has refused the command, perhaps for one of them, and done nothing.
         Err(_) => calls.iter().map(|_| None).collect(),
     };
     let mut others = Vec::new();
@@ -233,18 +244,18 @@ async fn deliver<C: Call>(shared: Arc<Shared>, batch: Vec<Asked<C>>) {
     }
     if !others.is_empty() {
         // Beside the lane, which they are not to hold up.
-        tokio::spawn(deliver_each(Arc::clone(&shared), others));
+        tokio::spawn(deliver_each(Arc::clone(&shared), others, is_second));
     }
 }
 
-async fn deliver_each<C: Call>(shared: Arc<Shared>, batch: Vec<Asked<C>>) {
+async fn deliver_each<C: Call>(shared: Arc<Shared>, batch: Vec<Asked<C>>, is_second: bool) {
     let alone = batch.into_iter().map(async |asked| {
         let link = Link {
             shared: Arc::clone(&shared),
             until: asked.until,
         };
         // Nobody may wait any more.
-        let _ = asked.reply.send(alone(&asked.call, &link).await);
+        let _ = asked.reply.send(alone(&asked.call, &link, is_second).await);
     });
     join_all(alone).await;
 }
@@ -273,7 +284,7 @@ mod tests {
             self.0
         }
 
-        async fn send(_: &[&Self], _: &Link) -> Result<Answers<Self>, RedisError> {
+        async fn send(_: &[&Self], _: &Link, _: &mut bool) -> Result<Answers<Self>, RedisError> {
             unreachable!("nothing is sent")
         }
     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock::{Reading, ServerClock},
-    connections::{Connections, Reply, Server},
+    connections::{Connections, Server},
     error::{self, About},
     lane::{Answers, Call, Lane},
     load::Load,
@@ -69,17 +69,15 @@ impl Link {
 
     /// Sends a command about a session, which must bear to be sent twice.
     pub(crate) async fn about(&self, id: SessionId, command: &Cmd) -> Result<Value> {
-        let reply = self.ask(command).await;
-        reply
-            .map(|reply| reply.value)
-            .map_err(|error| self.sorted(error, About::Session(id)))
+        let value = self.ask(command, &mut false).await;
+        value.map_err(|error| self.sorted(error, About::Session(id)))
     }
 
     /// Sends a command about no single session, which must bear to be sent twice.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
-        let reply = self.ask(command).await;
-        reply
-            .and_then(|reply| Ok(redis::from_redis_value(reply.value)?))
+        let value = self.ask(command, &mut false).await;
+        value
+            .and_then(|value| Ok(redis::from_redis_value(value)?))
             .map_err(|error| self.sorted(error, About::Store))
     }
 
@@ -95,13 +93,12 @@ impl Link {
         server: &Server,
         command: &Cmd,
     ) -> Result<T> {
-        let reply = self
-            .shared
-            .connections
-            .ask_at(server, command, self.until)
+        let connections = &self.shared.connections;
+        let value = connections
+            .ask_at(server, command, self.until, &mut false)
             .await;
-        reply
-            .and_then(|reply| Ok(redis::from_redis_value(reply.value)?))
+        value
+            .and_then(|value| Ok(redis::from_redis_value(value)?))
             .map_err(|error| self.sorted(error, About::Store))
     }
 
@@ -125,7 +122,8 @@ impl Link {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<Answer, RedisError> {
-        let Reply { value, is_second } = self.reply(script, keys, arguments).await?;
+        let mut is_second = false;
+        let value = self.reply(script, keys, arguments, &mut is_second).await?;
         Answer::read(value, is_second)
     }
 
@@ -135,13 +133,14 @@ impl Link {
         script: &Script,
         calls: &[&C],
         arguments: &[&[u8]],
+        is_second: &mut bool,
     ) -> Result<Answers<C>, RedisError> {
         let keys = calls.iter().map(|call| self.prefix().record(call.id()));
         let keys: Vec<_> = keys.collect();
-        let Reply { value, is_second } = self.reply(script, &keys, arguments).await?;
+        let value = self.reply(script, &keys, arguments, is_second).await?;
         let values = Vec::<Value>::from_redis_value(value)?;
         let answers = calls.iter().zip(values).map(|(call, value)| {
-            let answer = Answer::read(value, is_second)?;
+            let answer = Answer::read(value, *is_second)?;
             Ok((answer.verdict != Verdict::Failed).then(|| answer.about(call.id())))
         });
         answers.collect()
@@ -152,13 +151,14 @@ impl Link {
         script: &Script,
         keys: &[impl AsRef<str>],
         arguments: &[&[u8]],
-    ) -> Result<Reply, RedisError> {
-        match self.ask(&script.by_hash(keys, arguments)).await {
+        is_second: &mut bool,
+    ) -> Result<Value, RedisError> {
+        match self.ask(&script.by_hash(keys, arguments), is_second).await {
             // It has been flushed, or this is another server by now.
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.ask(&script.by_text(keys, arguments)).await
+                self.ask(&script.by_text(keys, arguments), is_second).await
             }
-            reply => reply,
+            value => value,
         }
     }
 
@@ -166,8 +166,14 @@ impl Link {
         error::sorted(error, about, self.is_cluster())
     }
 
-    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Reply, RedisError> {
-        self.shared.connections.ask(command, self.until).await
+    /// Sends a command; says whether it was sent before, and may have been run twice.
+    pub(crate) async fn ask(
+        &self,
+        command: &Cmd,
+        is_second: &mut bool,
+    ) -> Result<Value, RedisError> {
+        let connections = &self.shared.connections;
+        connections.ask(command, self.until, is_second).await
     }
 
     /// What the server's clock shows, nearly.

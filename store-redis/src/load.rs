@@ -63,10 +63,15 @@ impl Call for Load {
         Prefix::LIMIT
     }
 
-    async fn send(calls: &[&Self], link: &Link) -> Result<Answers<Self>, RedisError> {
+    async fn send(
+        calls: &[&Self],
+        link: &Link,
+        is_second: &mut bool,
+    ) -> Result<Answers<Self>, RedisError> {
         if let [Self(id)] = calls {
             let mut get = redis::cmd("GET");
-            let value = match link.ask(get.arg(link.prefix().record(*id))).await?.value {
+            get.arg(link.prefix().record(*id));
+            let value = match link.ask(&get, is_second).await? {
                 Value::Nil => Ok(None),
                 Value::BulkString(value) => Ok(Some(value)),
                 _ => Err(error::unreadable(*id)),
@@ -77,7 +82,7 @@ impl Call for Load {
         for Self(id) in calls {
             get.arg(link.prefix().record(*id));
         }
-        let values: Vec<Value> = redis::from_redis_value(link.ask(&get).await?.value)?;
+        let values: Vec<Value> = redis::from_redis_value(link.ask(&get, is_second).await?)?;
         let answers = values.into_iter().map(|value| match value {
             Value::BulkString(value) => Some(Ok(Some(value))),
             // Nothing, or of another type: `MGET` does not tell.

@@ -150,22 +150,19 @@ pub(crate) async fn put(
 
 /// Replaces a live record, by a script.
 pub(crate) async fn save(link: &Link, record: &Record) -> Result<Saved> {
-    let mut save = Save {
-        draft: Draft::new(record)?,
-        is_indexed: false,
+    let save = |is_indexed| {
+        Result::Ok(Save {
+            draft: Draft::new(record)?,
+            is_indexed,
+        })
     };
-    let answer = loop {
-        let answer = lane::ask(link, save).await?;
-        if answer.verdict != Verdict::Unindexed {
-            break answer;
-        }
-        let draft = Draft::new(record)?;
-        owners::index(link, &draft.owner, draft.id, draft.absolute()).await?;
-        save = Save {
-            draft,
-            is_indexed: true,
-        };
-    };
+    let mut answer = lane::ask(link, save(false)?).await?;
+    while answer.verdict == Verdict::Unindexed {
+        let save = save(true)?;
+        let Draft { owner, id, .. } = &save.draft;
+        owners::index(link, owner, *id, save.draft.absolute()).await?;
+        answer = lane::ask_alone(link, save).await?;
+    }
     owners::unindex(link, &answer.owner, &[record.id]).await;
     Ok(match answer.verdict {
         Verdict::Stored => Saved::Stored(answer.stamp()),
@@ -196,7 +193,11 @@ impl Call for Save {
         self.draft.value.len()
     }
 
-    async fn send(calls: &[&Self], link: &Link) -> Result<Answers<Self>, RedisError> {
+    async fn send(
+        calls: &[&Self],
+        link: &Link,
+        is_second: &mut bool,
+    ) -> Result<Answers<Self>, RedisError> {
         let revisions = calls.iter().map(|save| save.draft.revision.to_be_bytes());
         let revisions: Vec<_> = revisions.collect();
         let mut arguments: Vec<&[u8]> = Vec::with_capacity(4 * calls.len());
@@ -204,7 +205,7 @@ impl Call for Save {
             let is_indexed: &[u8] = if *is_indexed { b"1" } else { b"0" };
             arguments.extend([revision, draft.head(), draft.tail(), is_indexed]);
         }
-        link.answers(&SAVE, calls, &arguments).await
+        link.answers(&SAVE, calls, &arguments, is_second).await
     }
 }
 

@@ -35,10 +35,14 @@ impl Call for Touch {
         Prefix::LIMIT
     }
 
-    async fn send(calls: &[&Self], link: &Link) -> Result<Answers<Self>, RedisError> {
+    async fn send(
+        calls: &[&Self],
+        link: &Link,
+        is_second: &mut bool,
+    ) -> Result<Answers<Self>, RedisError> {
         let revisions = calls.iter().map(|touch| touch.revision.to_be_bytes());
         let revisions: Vec<_> = revisions.collect();
         let arguments: Vec<_> = revisions.iter().map(<[u8; 8]>::as_slice).collect();
-        link.answers(&TOUCH, calls, &arguments).await
+        link.answers(&TOUCH, calls, &arguments, is_second).await
     }
 }

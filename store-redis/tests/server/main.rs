@@ -10,6 +10,7 @@ mod resent;
 mod scripts;
 mod sentinel;
 mod servers;
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;
 mod warnings;

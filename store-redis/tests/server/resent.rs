@@ -6,7 +6,7 @@ use cloakroom_store_api::{Age, Error, Record, Saved, SessionStore};
 use cloakroom_store_redis::RedisStore;
 use cloakroom_test_support::{Cut, Proxy, Way};
 
-use crate::support::{owned, record, server, stored, unique_prefix};
+use crate::support::{owned, record, run, server, stored, unique_prefix};
 
 /// A store that reaches the server through a proxy, by one connection, and another that does not.
 async fn stores() -> (Proxy, RedisStore, RedisStore) {
@@ -63,25 +63,31 @@ async fn a_write_whose_answer_was_lost_is_done_once() {
     assert_eq!(cuts, 200);
 }
 
-/// Told of a conflict, the caller would apply its changes a second time.
+/// Told of a conflict, the caller would apply its changes a second time. A server that has lost its
+/// scripts meanwhile makes no difference.
 #[tokio::test]
 async fn a_save_that_somebody_else_has_followed_is_no_conflict() {
-    let (proxy, store, direct) = stores().await;
-    let old = stored(&direct, owned("ann")).await;
-    proxy.set(Way::Slow(Duration::from_millis(80)));
-    proxy.cut_next(Cut::BeforeReply);
-    let saving = tokio::spawn({
-        let old = old.clone();
-        async move { store.save(&old).await }
-    });
-    let theirs = loop {
-        let found = direct.load(old.id).await.unwrap().unwrap();
-        if found.revision == 2 {
-            break stored(&direct, found).await;
+    for is_flushed in [false, true] {
+        let (proxy, store, direct) = stores().await;
+        let old = stored(&direct, owned("ann")).await;
+        proxy.set(Way::Slow(Duration::from_millis(80)));
+        proxy.cut_next(Cut::BeforeReply);
+        let saving = tokio::spawn({
+            let old = old.clone();
+            async move { store.save(&old).await }
+        });
+        let theirs = loop {
+            let found = direct.load(old.id).await.unwrap().unwrap();
+            if found.revision == 2 {
+                break stored(&direct, found).await;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        if is_flushed {
+            let _: String = run("SCRIPT FLUSH").await;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    };
-    let answer = saving.await.unwrap();
-    assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
-    assert_eq!(theirs.revision, 3);
+        let answer = saving.await.unwrap();
+        assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+        assert_eq!(theirs.revision, 3);
+    }
 }
