@@ -58,7 +58,9 @@ fn first_four(headers: &[HeaderValue]) -> Vec<String> {
             };
             let value = value.trim_ascii();
             let is_token = SessionToken::parse(value).is_some();
-            if name.trim_ascii() == "__Host-id" && is_token && !tokens.iter().any(|known| known == value)
+            if name.trim_ascii() == "__Host-id"
+                && is_token
+                && !tokens.iter().any(|known| known == value)
             {
                 tokens.push(value.to_owned());
             }

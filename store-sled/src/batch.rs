@@ -279,7 +279,11 @@ impl<'a> Batch<'a> {
     }
 
     pub(crate) fn entry(&mut self, id: SessionId) -> Result<Option<Entry>> {
-        if let Some(entry) = self.seen.get(&id) {
+        if let Some(entry) = self.seen.get_mut(&id) {
+            if let Some(Entry::Session { held, .. }) = entry {
+                // A caller may have moved the deadline since.
+                self.shared.cache.overlay(id, held);
+            }
             return Ok(entry.clone());
         }
         let entry = self.shared.entry(id)?;

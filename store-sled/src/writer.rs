@@ -135,7 +135,21 @@ impl fmt::Debug for Writer {
     }
 }
 
+/// Sees to it that nothing is answered after a panic of the writer: what it had shown may be in no
+/// tree.
+struct Working<'a>(&'a Shared);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let bug = sled::Error::ReportableBug("its writer panicked".into());
+            let _ = self.0.noted::<()>(Err(bug));
+        }
+    }
+}
+
 fn work(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
+    let _working = Working(shared);
     let mut touches = Touches::new();
     loop {
         let first = match queue.recv_timeout(touches.pause()) {

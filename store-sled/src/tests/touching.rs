@@ -1,6 +1,7 @@
 //! Touches, which are in memory at first.
 
 use super::*;
+use crate::{batch::Batch, row::Draft};
 
 /// More than the writer writes at once.
 const SESSIONS: usize = 600;
@@ -103,4 +104,23 @@ async fn a_touch_of_what_is_not_in_memory_is_decided_by_the_writer() {
     assert_eq!(store.touch(session.id, 2).await.unwrap(), None);
     clock.advance(Duration::from_mins(30));
     assert_eq!(store.touch(session.id, 1).await.unwrap(), None);
+}
+
+/// A touch does not wait for the writer, which may have looked at the session before.
+#[tokio::test]
+async fn a_batch_goes_by_the_last_touch_of_a_session_that_it_has_seen() {
+    let (folder, clock) = (folder(), ManualClock::new());
+    let store = at(&folder, &clock);
+    let session = stored(&store, new_record(None)).await;
+    let id = session.id;
+    let idle = session.lifetime.idle();
+    clock.advance(idle / 2);
+    let mut batch = Batch::new(&store.0.shared);
+    batch.next();
+    assert_eq!(batch.touch(id, 7).unwrap(), None);
+    assert!(store.0.shared.touch(id, 1).is_some());
+    clock.advance(idle * 3 / 4);
+    batch.next();
+    let saved = batch.save(Draft::new(&session).unwrap()).unwrap();
+    assert!(matches!(saved, Saved::Stored(_)), "{saved:?}");
 }
