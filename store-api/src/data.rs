@@ -233,11 +233,8 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(encoded: &'a [u8]) -> Result<Self, DecodeError> {
-        let (left, used) = bincode::borrow_decode_from_slice(encoded, CONFIG)?;
-        Ok(Self {
-            rest: &encoded[used..],
-            left,
-        })
+        let (left, rest) = number(encoded)?;
+        Ok(Self { rest, left })
     }
 }
 
@@ -246,9 +243,9 @@ impl<'a> Iterator for Walk<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let next = bincode::borrow_decode_from_slice(self.rest, CONFIG);
-        Some(next.map(|((key, value), used)| {
-            let (encoded, rest) = self.rest.split_at(used);
+        let next = counted(self.rest).and_then(|(key, after)| Ok((key, counted(after)?)));
+        Some(next.map(|(key, (value, rest))| {
+            let (encoded, _) = self.rest.split_at(self.rest.len() - rest.len());
             self.rest = rest;
             Entry {
                 key,
@@ -256,6 +253,29 @@ impl<'a> Iterator for Walk<'a> {
                 encoded,
             }
         }))
+    }
+}
+
+/// As many bytes as the number before them says, and what comes after.
+fn counted(bytes: &[u8]) -> Result<(&[u8], &[u8]), DecodeError> {
+    let (length, rest) = number(bytes)?;
+    let missing = length.saturating_sub(rest.len());
+    rest.split_at_checked(length)
+        .ok_or(DecodeError::UnexpectedEnd {
+            additional: missing,
+        })
+}
+
+/// A number, and what comes after. Most are one byte, which needs none of bincode's checks.
+fn number(bytes: &[u8]) -> Result<(usize, &[u8]), DecodeError> {
+    /// The bytes from here on say how long a number follows.
+    const LONGER: u8 = 251;
+    match bytes {
+        [number @ ..LONGER, rest @ ..] => Ok((usize::from(*number), rest)),
+        _ => {
+            let (number, used) = bincode::decode_from_slice(bytes, CONFIG)?;
+            Ok((number, &bytes[used..]))
+        }
     }
 }
 
