@@ -153,7 +153,7 @@ impl Connections {
 impl Connection {
     async fn send(mut self, server: &Server, command: &Cmd) -> RedisResult<Value> {
         match (&mut self, server) {
-            (Self::Server(connection), _) => connection.send_packed_command(command).await,
+            (Self::Server(connection), _) => connection.req_packed_command(command).await,
             (Self::Cluster(connection), Server::Only) => {
                 connection.req_packed_command(command).await
             }

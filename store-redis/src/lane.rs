@@ -1,4 +1,4 @@
-//! Calls of one kind that travel together to the only server.
+//! Calls of one script that travel together to the only server, which runs it once for all.
 //!
 //! While few are on their way, each goes out at once as a command of its own. Beyond that, calls
 //! gather until the callers that are ready to run have run, and one command carries them all. It
@@ -26,13 +26,11 @@ use tokio::{
 
 use crate::{
     error::{self, About},
-    link::{Link, Shared},
+    link::{Answer, Link, Shared},
 };
 
 /// A call on the store, of a kind that shares commands with others of its kind.
 pub(crate) trait Call: Sized + Send + Sync + 'static {
-    type Answer: Send + 'static;
-
     fn lane(shared: &Shared) -> &Lane<Self>;
 
     /// The session that it is about.
@@ -49,12 +47,12 @@ pub(crate) trait Call: Sized + Send + Sync + 'static {
         calls: &[&Self],
         link: &Link,
         is_second: &mut bool,
-    ) -> impl Future<Output = Result<Answers<Self>, RedisError>> + Send;
+    ) -> impl Future<Output = Result<Answers, RedisError>> + Send;
 }
 
 /// An answer for each call; `None` for one of several that has to ask alone, to hear what its
 /// answer is.
-pub(crate) type Answers<C> = Vec<Option<Result<<C as Call>::Answer>>>;
+pub(crate) type Answers = Vec<Option<Result<Answer>>>;
 
 /// The calls of one kind that wait, and how many commands are on their way.
 pub(crate) struct Lane<C: Call> {
@@ -65,13 +63,13 @@ pub(crate) struct Lane<C: Call> {
 /// A call, and who waits for it until when.
 struct Asked<C: Call> {
     call: C,
-    reply: oneshot::Sender<Result<C::Answer>>,
+    reply: oneshot::Sender<Result<Answer>>,
     until: Instant,
 }
 
-/// While fewer commands are on their way, a call does not gather. `examples/throughput.rs` has 64
-/// callers on it, who gain by sharing, and 16, who hardly do.
-const ALONE: usize = 8;
+/// While fewer commands are on their way, a call does not gather: in `examples/throughput.rs` 64
+/// callers gain a sixth by sharing, and 16 would lose a tenth.
+const ALONE: usize = 16;
 
 /// How many calls share a command at most: while it runs, the server serves nobody else.
 const MOST: usize = 128;
@@ -81,7 +79,7 @@ const BYTES: usize = 1024 * 1024;
 
 /// Sends a call, with others that come at the same time, and waits for its answer, at most until
 /// the deadline.
-pub(crate) async fn ask<C: Call>(link: &Link, call: C) -> Result<C::Answer> {
+pub(crate) async fn ask<C: Call>(link: &Link, call: C) -> Result<Answer> {
     let lane = C::lane(&link.shared);
     if link.is_cluster() || lane.on_their_way.load(Relaxed) < ALONE {
         let _way = lane.way();
@@ -201,12 +199,12 @@ fn batches<C: Call>(waiting: Vec<Asked<C>>) -> Vec<Vec<Asked<C>>> {
 
 /// Sends a call in a command of its own, such as the second command of one call, whose deadline is
 /// nearer than that of others.
-pub(crate) async fn ask_alone<C: Call>(link: &Link, call: C) -> Result<C::Answer> {
+pub(crate) async fn ask_alone<C: Call>(link: &Link, call: C) -> Result<Answer> {
     // Boxed, so that those who wait in a lane do not hold what it takes to send.
     Box::pin(alone(&call, link, false)).await
 }
 
-async fn alone<C: Call>(call: &C, link: &Link, mut is_second: bool) -> Result<C::Answer> {
+async fn alone<C: Call>(call: &C, link: &Link, mut is_second: bool) -> Result<Answer> {
     let sent = C::send(&[call], link, &mut is_second).await;
     let answers = sent.map_err(|error| link.sorted(error, About::Session(call.id())))?;
     let answer = answers.into_iter().next().flatten();
@@ -270,8 +268,6 @@ mod tests {
     struct Bytes(usize);
 
     impl Call for Bytes {
-        type Answer = ();
-
         fn lane(_: &Shared) -> &Lane<Self> {
             unreachable!("nothing is sent")
         }
@@ -284,12 +280,12 @@ mod tests {
             self.0
         }
 
-        async fn send(_: &[&Self], _: &Link, _: &mut bool) -> Result<Answers<Self>, RedisError> {
+        async fn send(_: &[&Self], _: &Link, _: &mut bool) -> Result<Answers, RedisError> {
             unreachable!("nothing is sent")
         }
     }
 
-    type Waiter = oneshot::Receiver<Result<()>>;
+    type Waiter = oneshot::Receiver<Result<Answer>>;
 
     fn asked(size: usize, until: Instant) -> (Asked<Bytes>, Waiter) {
         let (reply, waiter) = oneshot::channel();

@@ -1,15 +1,13 @@
 use cloakroom_store_api::{BoxError, Error, Record, Result, SessionId};
-use redis::{RedisError, Value};
+use redis::Value;
 
 use crate::{
     error,
     header::{self, Header, State},
-    lane::{self, Answers, Call, Lane},
-    link::{Link, Shared, stamp},
-    prefix::Prefix,
+    link::{Link, stamp},
 };
 
-/// Reads a session by a plain `GET`, or with others by an `MGET`: what Redis still serves is live.
+/// Reads a session by a plain `GET`: what Redis still serves is live.
 pub(crate) async fn load(link: &Link, id: SessionId) -> Result<Option<Record>> {
     match read(link, id).await? {
         Some(Found {
@@ -27,8 +25,12 @@ pub(crate) struct Found {
 }
 
 pub(crate) async fn read(link: &Link, id: SessionId) -> Result<Option<Found>> {
-    let Some(value) = lane::ask(link, Load(id)).await? else {
-        return Ok(None);
+    let mut get = redis::cmd("GET");
+    get.arg(link.prefix().record(id));
+    let value = match link.about(id, &get).await? {
+        Value::Nil => return Ok(None),
+        Value::BulkString(value) => value,
+        _ => return Err(error::unreadable(id)),
     };
     let now = link.now().await?;
     let unreadable = |cause: BoxError| Error::corrupt(id, cause);
@@ -43,51 +45,4 @@ pub(crate) async fn read(link: &Link, id: SessionId) -> Result<Option<Found>> {
         record: Record::decode(id, header.revision, stamp, payload)?,
         state: header.state,
     }))
-}
-
-/// Asks for the value of a session's key.
-pub(crate) struct Load(SessionId);
-
-impl Call for Load {
-    type Answer = Option<Vec<u8>>;
-
-    fn lane(shared: &Shared) -> &Lane<Self> {
-        &shared.loads
-    }
-
-    fn id(&self) -> SessionId {
-        self.0
-    }
-
-    fn size(&self) -> usize {
-        Prefix::LIMIT
-    }
-
-    async fn send(
-        calls: &[&Self],
-        link: &Link,
-        is_second: &mut bool,
-    ) -> Result<Answers<Self>, RedisError> {
-        if let [Self(id)] = calls {
-            let mut get = redis::cmd("GET");
-            get.arg(link.prefix().record(*id));
-            let value = match link.ask(&get, is_second).await? {
-                Value::Nil => Ok(None),
-                Value::BulkString(value) => Ok(Some(value)),
-                _ => Err(error::unreadable(*id)),
-            };
-            return Ok(vec![Some(value)]);
-        }
-        let mut get = redis::cmd("MGET");
-        for Self(id) in calls {
-            get.arg(link.prefix().record(*id));
-        }
-        let values: Vec<Value> = redis::from_redis_value(link.ask(&get, is_second).await?)?;
-        let answers = values.into_iter().map(|value| match value {
-            Value::BulkString(value) => Some(Ok(Some(value))),
-            // Nothing, or of another type: `MGET` does not tell.
-            _ => None,
-        });
-        Ok(answers.collect())
-    }
 }

@@ -6,7 +6,7 @@ use redis::{RedisError, Value};
 use crate::{
     header::{self, Header, State},
     lane::{self, Answers, Call, Lane},
-    link::{Answer, Link, Shared, Verdict, stamp},
+    link::{Link, Shared, Verdict, stamp},
     owners,
     scripts::{SAVE, TAKE},
 };
@@ -179,8 +179,6 @@ pub(crate) struct Save {
 }
 
 impl Call for Save {
-    type Answer = Answer;
-
     fn lane(shared: &Shared) -> &Lane<Self> {
         &shared.saves
     }
@@ -197,7 +195,7 @@ impl Call for Save {
         calls: &[&Self],
         link: &Link,
         is_second: &mut bool,
-    ) -> Result<Answers<Self>, RedisError> {
+    ) -> Result<Answers, RedisError> {
         let revisions = calls.iter().map(|save| save.draft.revision.to_be_bytes());
         let revisions: Vec<_> = revisions.collect();
         let mut arguments: Vec<&[u8]> = Vec::with_capacity(4 * calls.len());

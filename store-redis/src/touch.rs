@@ -3,7 +3,7 @@ use redis::RedisError;
 
 use crate::{
     lane::{self, Answers, Call, Lane},
-    link::{Answer, Link, Shared, Verdict},
+    link::{Link, Shared, Verdict},
     prefix::Prefix,
     scripts::TOUCH,
 };
@@ -21,8 +21,6 @@ pub(crate) struct Touch {
 }
 
 impl Call for Touch {
-    type Answer = Answer;
-
     fn lane(shared: &Shared) -> &Lane<Self> {
         &shared.touches
     }
@@ -39,7 +37,7 @@ impl Call for Touch {
         calls: &[&Self],
         link: &Link,
         is_second: &mut bool,
-    ) -> Result<Answers<Self>, RedisError> {
+    ) -> Result<Answers, RedisError> {
         let revisions = calls.iter().map(|touch| touch.revision.to_be_bytes());
         let revisions: Vec<_> = revisions.collect();
         let arguments: Vec<_> = revisions.iter().map(<[u8; 8]>::as_slice).collect();
