@@ -19,13 +19,14 @@ mod sweeper;
 
 #[cfg(feature = "axum")]
 pub use crate::extract::Marked;
+#[cfg(feature = "metrics")]
+pub use crate::observe::describe_metrics;
 pub use crate::{
     connect::{ConnectError, connect},
     cookie::{CookieDomain, CookieName, CookiePath, ParseCookieError, SameSite},
     error::{Error, Result},
     key::{Key, KeyFor},
     layer::{Outage, ResponseFuture, SessionHandle, SessionLayer, SessionService},
-    observe::describe_metrics,
     session::{Committed, Session, SessionInfo},
     store::Persistence,
     sweeper::Sweeper,

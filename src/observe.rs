@@ -1,16 +1,18 @@
 //! Events and metrics (M17). Ids appear only as session ids, never as tokens.
 
 mod calls;
+#[cfg_attr(not(feature = "metrics"), path = "observe/uncounted.rs")]
+mod counters;
+#[cfg(feature = "metrics")]
 mod names;
 
-use std::{
-    future::Future,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::future::Future;
 
 use tracing::{debug, error, warn};
 
 pub(crate) use self::calls::{Operation, Outcome};
+use self::counters::Started;
+#[cfg(feature = "metrics")]
 pub use self::names::describe_metrics;
 use crate::store::{self, Record, SessionId, Stats, Swept};
 
@@ -18,7 +20,7 @@ use crate::store::{self, Record, SessionId, Stats, Swept};
 pub(crate) struct Call {
     operation: Operation,
     id: SessionId,
-    started: Instant,
+    started: Started,
 }
 
 impl Call {
@@ -26,7 +28,7 @@ impl Call {
         Self {
             operation,
             id,
-            started: Instant::now(),
+            started: Started::now(),
         }
     }
 
@@ -42,7 +44,7 @@ impl Call {
             started,
         } = self;
         let outcome = answer.as_ref().map_or(Outcome::Error, outcome);
-        calls::count(operation, outcome, started);
+        counters::called(operation, outcome, started);
         let (operation, outcome) = (operation.name(), outcome.name());
         match &answer {
             Ok(_) => debug!(operation, outcome, session = %id, "session store"),
@@ -66,7 +68,7 @@ pub(crate) async fn swept(
     let answer = counted(Operation::Sweep, call).await;
     match &answer {
         Ok(swept) => {
-            metrics::counter!(names::SWEEP_REMOVED).increment(swept.removed);
+            counters::swept(swept.removed);
             debug!(removed = swept.removed, more = swept.more, "swept sessions");
         }
         Err(failure) => warn!(
@@ -79,27 +81,14 @@ pub(crate) async fn swept(
 
 /// A sweep has come to its end: nothing is left.
 pub(crate) fn sweep_done(removed: u64) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    metrics::gauge!(names::SWEEP_LAST_SUCCESS).set(now.unwrap_or_default().as_secs_f64());
+    counters::sweep_done();
     debug!(removed, "sweep done");
 }
 
 /// Counts what is stored. A failure leaves the gauges as they were.
 pub(crate) async fn sessions(call: impl Future<Output = store::Result<Stats>>) {
     match counted(Operation::Stats, call).await {
-        Ok(stats) => {
-            let Stats {
-                browser,
-                persistent,
-                expired,
-                oldest_expiry: _,
-            } = stats;
-            for (persistence, live) in [("browser", browser), ("persistent", persistent)] {
-                metrics::gauge!(names::SESSIONS_LIVE, "persistence" => persistence)
-                    .set(live as f64);
-            }
-            metrics::gauge!(names::SESSIONS_EXPIRED).set(expired as f64);
-        }
+        Ok(stats) => counters::sessions(&stats),
         Err(failure) => warn!(
             error = &failure as &dyn std::error::Error,
             "counting sessions failed"
@@ -112,10 +101,10 @@ async fn counted<T>(
     operation: Operation,
     call: impl Future<Output = store::Result<T>>,
 ) -> store::Result<T> {
-    let started = Instant::now();
+    let started = Started::now();
     let answer = call.await;
     let outcome = answer.as_ref().map_or(Outcome::Error, done);
-    calls::count(operation, outcome, started);
+    counters::called(operation, outcome, started);
     answer
 }
 
@@ -154,7 +143,7 @@ pub(crate) fn done<T>(_: &T) -> Outcome {
 
 /// A record could not be read, and counts as no session.
 pub(crate) fn corrupt(failure: &store::Error) {
-    metrics::counter!(names::CORRUPT).increment(1);
+    counters::corrupt();
     error!(
         error = failure as &dyn std::error::Error,
         "unreadable session treated as none"
@@ -169,14 +158,14 @@ pub(crate) fn layer_missing() {
 
 /// Changes were made after the response had left and never committed (M20).
 pub(crate) fn dropped_changes(id: Option<SessionId>) {
-    metrics::counter!(names::CHANGES_DROPPED).increment(1);
+    counters::changes_dropped();
     let session = id.map(|id| id.to_string()).unwrap_or_default();
     warn!(%session, "uncommitted session changes dropped, call commit() after the response is sent");
 }
 
 /// The store could not be asked, and the request goes on without a session (M15).
 pub(crate) fn degraded() {
-    metrics::counter!(names::DEGRADED).increment(1);
+    counters::degraded();
     warn!("session store failed, the request goes on without its session");
 }
 
