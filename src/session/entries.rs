@@ -21,9 +21,9 @@ impl Session {
     /// [`Error::Value`] if it is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
         let key = key.name();
-        // Copied, so that the application's code runs without the lock.
-        let json = self.shared.state().json(key).map(str::to_owned);
-        parse(key, json.as_deref())
+        // The application's code runs without the lock.
+        let entry = self.shared.state().entry(key);
+        parse(key, entry.json(key))
     }
 
     /// Reads a value and removes it.
@@ -144,11 +144,11 @@ impl Session {
             let before = {
                 let state = self.shared.state();
                 state.check_writable()?;
-                state.json(key).map(str::to_owned)
+                state.entry(key)
             };
-            let found = judge(before.as_deref())?;
+            let found = judge(before.json(key))?;
             let mut state = self.shared.state();
-            if state.json(key) == before.as_deref() {
+            if state.json(key) == before.json(key) {
                 change(&mut state, &found);
                 return Ok(found);
             }

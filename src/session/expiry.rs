@@ -11,13 +11,16 @@ pub(super) fn touch_pays(record: &Record) -> bool {
     let Some(stamp) = record.stamp else {
         return false;
     };
+    let lifetime = record.lifetime;
+    // For most requests the idle timeout settles it: the absolute one can only allow less.
+    let gain_at_most = lifetime.idle().saturating_sub(stamp.remaining);
+    if gain_at_most * 20 < lifetime.idle() && lifetime.persistence() == Persistence::Browser {
+        return false;
+    }
     let before = Timestamp::from(stamp.expires_at);
-    let touched = record
-        .lifetime
-        .expires_at(stamp.created_at.into(), stamp.now());
+    let touched = lifetime.expires_at(stamp.created_at.into(), stamp.now());
     let gain = touched.since(before);
-    !gain.is_zero()
-        && (gain * 20 >= record.lifetime.idle() || passes_renewal(record.lifetime, before, touched))
+    !gain.is_zero() && (gain * 20 >= lifetime.idle() || passes_renewal(lifetime, before, touched))
 }
 
 /// The record's lifetime once it has the persistence that was asked for (M9).

@@ -50,6 +50,14 @@ pub(crate) enum CookieDue {
     Removal,
 }
 
+/// Where the JSON text of an entry is.
+pub(crate) enum Entry {
+    /// What a change says.
+    Changed(Option<String>),
+    /// What the record has, if there is one.
+    Stored(Option<Arc<Record>>),
+}
+
 /// A commit to be made: changes to apply to a record, or to none.
 #[derive(Debug)]
 pub(crate) struct Work {
@@ -61,11 +69,24 @@ pub(crate) struct Work {
 impl State {
     /// The JSON text of an entry, as this request sees it.
     pub(crate) fn json(&self, key: &str) -> Option<&str> {
-        let in_flight = || self.in_flight.as_ref()?.get(key);
-        match self.changes.get(key).or_else(in_flight) {
+        match self.changed(key) {
             Some(changed) => changed,
             None => self.record.as_ref()?.data.get(key),
         }
+    }
+
+    /// The same, to be looked at without the lock.
+    pub(crate) fn entry(&self, key: &str) -> Entry {
+        match self.changed(key) {
+            Some(changed) => Entry::Changed(changed.map(str::to_owned)),
+            None => Entry::Stored(self.record.clone()),
+        }
+    }
+
+    /// What this request's changes say of an entry, if anything.
+    fn changed(&self, key: &str) -> Option<Option<&str>> {
+        let in_flight = || self.in_flight.as_ref()?.get(key);
+        self.changes.get(key).or_else(in_flight)
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {
@@ -244,6 +265,15 @@ impl State {
                 self.cookie = CookieDue::Session;
             }
             *record = Arc::new(touched);
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn json(&self, key: &str) -> Option<&str> {
+        match self {
+            Self::Changed(json) => json.as_deref(),
+            Self::Stored(record) => record.as_ref()?.data.get(key),
         }
     }
 }
