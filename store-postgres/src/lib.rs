@@ -9,6 +9,7 @@ mod import;
 mod lane;
 mod load;
 mod owners;
+mod replace;
 mod rotate;
 mod runner;
 mod save;
@@ -36,7 +37,7 @@ use crate::{
     owners::{ExpireOwner, List},
     rotate::Rotate,
     runner::ask,
-    save::{Create, Draft, Save},
+    save::{Create, Draft},
     shared::Shared,
     sweep::{Count, Ping, Sweep},
     touch::Touch,
@@ -269,10 +270,10 @@ impl SessionStore for PostgresStore {
     }
 
     async fn save(&self, record: &Record) -> Result<Saved> {
-        let draft = Draft::new(record)?;
         if record.revision > 0 {
-            return ask(&self.0, Save(draft)).await;
+            return replace::save(&self.0, record).await;
         }
+        let draft = Draft::new(record)?;
         if draft.idle_ms.min(draft.absolute_ms) > 0 {
             return ask(&self.0, Create(draft)).await;
         }

@@ -27,7 +27,15 @@ const TRIES: u32 = 4;
 
 /// Sends a call with others of its kind, and waits for its answer, at most until the deadline.
 pub(crate) async fn ask<C: Call>(shared: &Arc<Shared>, call: C) -> Result<C::Answer> {
-    let until = Instant::now() + shared.deadline;
+    ask_until(shared, call, Instant::now() + shared.deadline).await
+}
+
+/// The same for a call whose deadline began before, with another one.
+pub(crate) async fn ask_until<C: Call>(
+    shared: &Arc<Shared>,
+    call: C,
+    until: Instant,
+) -> Result<C::Answer> {
     let (reply, answer) = oneshot::channel();
     if C::lane(shared).push(Asked { call, reply, until }) {
         tokio::spawn(run::<C>(Arc::clone(shared)));

@@ -15,7 +15,7 @@ use crate::{
 /// Stores a new session, whose lifetime is not zero.
 pub(crate) struct Create(pub(crate) Draft);
 
-/// Replaces the live record of a revision.
+/// Replaces the live record of a revision, or says why not.
 pub(crate) struct Save(pub(crate) Draft);
 
 /// A record as the table keeps it.
@@ -182,35 +182,6 @@ pub(crate) fn sql(table: &TableName) -> String {
     )
 }
 
-/// The save of a lone caller: without arrays it takes the server two thirds of the time.
-pub(crate) fn one_sql(table: &TableName) -> String {
-    let hour = sql::hour(DEADLINE);
-    format!(
-        "with decided as materialized (
-            select h.*, h.expires_at > h.now as live, h.revision = $7 as same,
-                least(
-                    date_trunc('milliseconds', h.now) + $2 * interval '1 millisecond',
-                    h.created_at + $3 * interval '1 millisecond'
-                ) as deadline
-            from (
-                select l.*, clock_timestamp() as now from (
-                    select t.id, t.revision, t.created_at, t.expires_at
-                    from {table} t, (select set_config('lock_timeout', $8, true)) brief
-                    where t.id = $1 for no key update of t
-                ) l offset 0
-            ) h
-        ), stored as (
-            update {table} s set revision = d.revision + 1,
-                expires_at = {DEADLINE}, sweep_hour = {hour},
-                idle_ms = $2, absolute_ms = $3, persistence = $4, owner = $5, payload = $6
-            from decided d
-            where s.id = d.id and d.live and d.same
-        )
-        select d.id, d.created_at, d.deadline, d.now, d.live, d.same, d.deadline > d.now
-        from decided d"
-    )
-}
-
 impl Call for Save {
     type Answer = Saved;
 
@@ -236,19 +207,8 @@ impl Call for Save {
         connection: &mut PgConnection,
     ) -> Answers<Saved> {
         let drafts = || calls.iter().map(|Self(draft)| draft);
-        let query = match calls {
-            [Self(draft)] => sqlx::query(AssertSqlSafe(sql.save_one.clone()))
-                .bind(Id(draft.id))
-                .bind(draft.idle_ms)
-                .bind(draft.absolute_ms)
-                .bind(draft.persistence)
-                .bind(draft.owner.as_deref())
-                .bind(&*draft.payload)
-                .bind(draft.revision),
-            _ => about(AssertSqlSafe(sql.save.clone()), &drafts())
-                .bind(drafts().map(|draft| draft.revision).collect::<Vec<_>>()),
-        };
-        let rows = query
+        let rows = about(AssertSqlSafe(sql.save.clone()), &drafts())
+            .bind(drafts().map(|draft| draft.revision).collect::<Vec<_>>())
             .bind(lane::timeout(lock))
             .fetch_all(connection)
             .await?;

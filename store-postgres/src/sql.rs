@@ -11,7 +11,7 @@ use sqlx::{
 };
 use time::OffsetDateTime;
 
-use crate::{config::TableName, expire, load, owners, rotate, save, sweep, touch};
+use crate::{config::TableName, expire, load, owners, replace, rotate, save, sweep, touch};
 
 /// The text of every statement, for one table.
 ///
@@ -23,7 +23,8 @@ pub(crate) struct Statements {
     pub(crate) load: Arc<str>,
     pub(crate) create: Arc<str>,
     pub(crate) save: Arc<str>,
-    pub(crate) save_one: Arc<str>,
+    pub(crate) replace: Arc<str>,
+    pub(crate) replace_one: Arc<str>,
     pub(crate) touch: Arc<str>,
     pub(crate) touch_one: Arc<str>,
     pub(crate) rotate: Arc<str>,
@@ -41,7 +42,8 @@ impl Statements {
             load: load::sql(table).into(),
             create: save::create_sql(table).into(),
             save: save::sql(table).into(),
-            save_one: save::one_sql(table).into(),
+            replace: replace::sql(table).into(),
+            replace_one: replace::one_sql(table).into(),
             touch: touch::sql(table).into(),
             touch_one: touch::one_sql(table).into(),
             rotate: rotate::sql(table).into(),
@@ -80,7 +82,8 @@ pub(crate) const MOMENT: &str = "moment as materialized (
 
 /// The first full hour after an instant, counted from 1970.
 pub(crate) fn hour(instant: &str) -> String {
-    format!("ceil(extract(epoch from {instant}) / 3600)::integer")
+    // `extract` gives a numeric, whose arithmetic took a tenth of a save.
+    format!("ceil(date_part('epoch', {instant}) / 3600)::integer")
 }
 
 /// What the store says of a session, from three neighbouring columns: when it was created,
