@@ -85,6 +85,7 @@ impl Sweeper {
     ///
     /// Stores read through all that they hold for it. Where several nodes sweep, one that does
     /// this is enough.
+    #[cfg(feature = "metrics")]
     pub fn count_sessions(self) -> Self {
         Self {
             counts: true,

@@ -273,7 +273,10 @@ fn number(bytes: &[u8]) -> Result<(usize, &[u8]), DecodeError> {
     match bytes {
         [number @ ..LONGER, rest @ ..] => Ok((usize::from(*number), rest)),
         _ => {
-            let (number, used) = bincode::decode_from_slice(bytes, CONFIG)?;
+            let (number, used): (u64, _) = bincode::decode_from_slice(bytes, CONFIG)?;
+            let number = number
+                .try_into()
+                .map_err(|_| DecodeError::OutsideUsizeRange(number))?;
             Ok((number, &bytes[used..]))
         }
     }

@@ -43,7 +43,8 @@ impl PostgresStoreBuilder {
     /// How many connections the store opens at most; 8 by default, and never less than 1.
     ///
     /// Calls share statements instead of opening more: creates and saves have four on their way
-    /// at a time, loads and rotations two, touches and ends one.
+    /// at a time, and as many if these meet somebody else's changes; loads and rotations have two,
+    /// touches and ends one.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections.max(1);
         self

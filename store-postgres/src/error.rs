@@ -72,6 +72,9 @@ pub(crate) fn is_connections_own(code: &str) -> bool {
     ["26000", "0A000", "57P01", "57P02"].contains(&code)
 }
 
+/// There is a row of that key already.
+pub(crate) const DUPLICATE: &str = "23505";
+
 /// A lock was not to be had in time.
 pub(crate) const LOCKED: &str = "55P03";
 

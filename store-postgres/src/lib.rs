@@ -8,8 +8,8 @@ mod expire;
 mod import;
 mod lane;
 mod load;
+mod optimistic;
 mod owners;
-mod replace;
 mod rotate;
 mod runner;
 mod save;
@@ -37,7 +37,7 @@ use crate::{
     owners::{ExpireOwner, List},
     rotate::Rotate,
     runner::ask,
-    save::{Create, Draft},
+    save::Draft,
     shared::Shared,
     sweep::{Count, Ping, Sweep},
     touch::Touch,
@@ -271,11 +271,11 @@ impl SessionStore for PostgresStore {
 
     async fn save(&self, record: &Record) -> Result<Saved> {
         if record.revision > 0 {
-            return replace::save(&self.0, record).await;
+            return optimistic::save(&self.0, record).await;
         }
-        let draft = Draft::new(record)?;
-        if draft.idle_ms.min(draft.absolute_ms) > 0 {
-            return ask(&self.0, Create(draft)).await;
+        let lifetime = record.lifetime;
+        if !lifetime.idle().min(lifetime.absolute()).is_zero() {
+            return optimistic::create(&self.0, record).await;
         }
         // It would end when it begins: nothing is stored.
         match self.load(record.id).await {

@@ -11,7 +11,7 @@ use sqlx::{
 };
 use time::OffsetDateTime;
 
-use crate::{config::TableName, expire, load, owners, replace, rotate, save, sweep, touch};
+use crate::{config::TableName, expire, load, optimistic, owners, rotate, save, sweep, touch};
 
 /// The text of every statement, for one table.
 ///
@@ -23,6 +23,7 @@ pub(crate) struct Statements {
     pub(crate) load: Arc<str>,
     pub(crate) create: Arc<str>,
     pub(crate) save: Arc<str>,
+    pub(crate) insert: Arc<str>,
     pub(crate) replace: Arc<str>,
     pub(crate) replace_one: Arc<str>,
     pub(crate) touch: Arc<str>,
@@ -42,8 +43,9 @@ impl Statements {
             load: load::sql(table).into(),
             create: save::create_sql(table).into(),
             save: save::sql(table).into(),
-            replace: replace::sql(table).into(),
-            replace_one: replace::one_sql(table).into(),
+            insert: optimistic::insert_sql(table).into(),
+            replace: optimistic::replace_sql(table).into(),
+            replace_one: optimistic::replace_one_sql(table).into(),
             touch: touch::sql(table).into(),
             touch_one: touch::one_sql(table).into(),
             rotate: rotate::sql(table).into(),
@@ -82,7 +84,7 @@ pub(crate) const MOMENT: &str = "moment as materialized (
 
 /// The first full hour after an instant, counted from 1970.
 pub(crate) fn hour(instant: &str) -> String {
-    // `extract` gives a numeric, whose arithmetic took a tenth of a save.
+    // `extract` gives a numeric, from PostgreSQL 14 on, whose arithmetic took a tenth of a save.
     format!("ceil(date_part('epoch', {instant}) / 3600)::integer")
 }
 

@@ -164,11 +164,7 @@ impl Link {
     }
 
     /// Sends a command; says whether it was sent before, and may have been run twice.
-    pub(crate) async fn ask(
-        &self,
-        command: &Cmd,
-        is_second: &mut bool,
-    ) -> Result<Value, RedisError> {
+    async fn ask(&self, command: &Cmd, is_second: &mut bool) -> Result<Value, RedisError> {
         let connections = &self.shared.connections;
         connections.ask(command, self.until, is_second).await
     }

@@ -83,6 +83,50 @@ async fn a_touch_is_judged_when_all_that_share_its_statement_are_locked() {
     assert_eq!((revived, lost), (0, 0));
 }
 
+/// A session dies while its save waits for one who has the row, and then for a second, neither of
+/// whom changes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_is_judged_when_its_session_is_locked() {
+    let store = migrated(fresh()).await;
+    let table = store.table();
+    let (mut revived, mut shown_dead) = (0, 0);
+    // Long enough for a save that judges nothing, and too short for one.
+    for life in [1_600, 400] {
+        let known = stored(&store, record()).await;
+        let [mut first, mut second] = [connection().await, connection().await];
+        let ends = format!(
+            "update {table} set expires_at = clock_timestamp() + interval '{life} milliseconds'
+            where id = '{}'",
+            known.id
+        );
+        first.execute(AssertSqlSafe(ends)).await.unwrap();
+        let lock = format!("select from {table} where id = '{}' for update", known.id);
+        let mut holding = first.begin().await.unwrap();
+        holding.execute(AssertSqlSafe(&*lock)).await.unwrap();
+        let queued = tokio::spawn(async move {
+            let mut holding = second.begin().await.unwrap();
+            holding.execute(AssertSqlSafe(lock)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(life)).await;
+            holding.rollback().await.unwrap();
+        });
+        let saving = tokio::spawn({
+            let (store, known) = (store.clone(), known.clone());
+            async move { store.save(&known).await }
+        });
+        tokio::time::sleep(Duration::from_millis(life * 3 / 4)).await;
+        holding.rollback().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(life / 2)).await;
+        shown_dead += u32::from(store.load(known.id).await.unwrap().is_none());
+        let _late_or_gone = saving.await.unwrap();
+        queued.await.unwrap();
+        // Time for a statement that nobody waits for any more.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        revived += u32::from(store.load(known.id).await.unwrap().is_some());
+    }
+    println!("saves=2 shown_dead={shown_dead} revived={revived}");
+    assert_eq!((shown_dead, revived), (2, 0));
+}
+
 /// Enough to connect in, on a machine that is busy with other tests.
 const DEADLINE: Duration = Duration::from_millis(500);
 

@@ -1,13 +1,13 @@
-//! Calls that come together and share a command.
+//! Calls that come together and share a run of their script.
 
 use cloakroom_store_api::{Error, Saved, SessionStore};
 use tokio::task::JoinSet;
 
 use crate::support::{ask, fresh_store, key, owned, stored};
 
-/// Among those that share a command are keys of another type and sessions that have ended.
+/// Among those that share a run are keys of another type and sessions that have ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_shares_a_command_has_an_answer_of_its_own() {
+async fn who_shares_a_run_has_an_answer_of_its_own() {
     const CALLERS: usize = 200;
     let store = fresh_store().await;
     let mut callers = JoinSet::new();
