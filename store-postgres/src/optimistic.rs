@@ -228,7 +228,17 @@ fn is_to_be_judged(error: &sqlx::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use cloakroom_store_api::{Lifetime, SessionToken};
+
     use super::*;
+
+    #[test]
+    fn a_record_weighs_what_its_payload_does() {
+        let record = Record::new(SessionToken::generate().unwrap().id(), Lifetime::BROWSER);
+        let draft = || Draft::new(&record).unwrap();
+        let size = draft().payload.len();
+        assert_eq!([Insert(draft()).size(), Replace(draft()).size()], [size; 2]);
+    }
 
     #[test]
     fn a_session_has_to_live_longer_than_all_locks_can_take() {

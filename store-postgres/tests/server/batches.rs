@@ -80,3 +80,41 @@ async fn saves_that_share_a_statement_have_answers_of_their_own() {
     assert_eq!(wrong, 0);
     assert_eq!(store.list("ann").await.unwrap().len(), 48);
 }
+
+/// An id that is taken fails the statement that all share: the others' sessions are stored all the
+/// same, and the one that is there stays as it is.
+#[tokio::test]
+async fn creates_that_share_a_statement_have_answers_of_their_own() {
+    let store = migrated(fresh()).await;
+    let mut cases = Vec::new();
+    for n in 0..64 {
+        let is_taken = n % 16 == 7;
+        let new = owned("ann");
+        if is_taken {
+            let _ = stored(&store, new.clone()).await;
+        }
+        let new = Record {
+            owner: Some("eve".parse().unwrap()),
+            ..new
+        };
+        cases.push((is_taken, new));
+    }
+    let mut creates = JoinSet::new();
+    for (is_taken, new) in cases {
+        let store = store.clone();
+        creates.spawn(async move { (is_taken, new.id, store.save(&new).await.unwrap()) });
+    }
+    let (mut taken, mut wrong) = (0, 0);
+    for (is_taken, id, saved) in creates.join_all().await {
+        let found = store.load(id).await.unwrap().unwrap();
+        let (is_answer, owner) = match saved {
+            Saved::Conflict => (is_taken, "ann"),
+            Saved::Stored(_) => (!is_taken, "eve"),
+            Saved::Gone => (false, ""),
+        };
+        taken += u32::from(is_taken);
+        wrong += u32::from(!is_answer || found.owner.as_deref() != Some(owner));
+    }
+    println!("creates=64 taken={taken} wrong={wrong}");
+    assert_eq!((taken, wrong), (4, 0));
+}
