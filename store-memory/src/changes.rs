@@ -113,9 +113,9 @@ impl Sessions {
         let verdict = Held::rotate(held, taken, record, age, now);
         match (verdict, from) {
             (Verdict::Store(held), Some(from)) => {
-                self.make_room_in_advance();
-                // Out before in: at no instant is the session live under both ids.
-                self.end(from);
+                // Out before in: at no instant is the session live under both ids. Its room stays
+                // its own.
+                self.take_out(from);
                 if let Some(leftover) = to {
                     self.end(leftover);
                 }

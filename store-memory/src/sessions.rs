@@ -110,12 +110,6 @@ impl Sessions {
         })
     }
 
-    /// Counts one more session in, before one that it takes the place of is ended: so that nobody
-    /// else takes that place.
-    pub(crate) fn make_room_in_advance(&self) {
-        self.stored.fetch_add(1, Relaxed);
-    }
-
     /// Adds a session that has been counted in. Its stripe is held, and its id has no slot.
     pub(crate) fn add(&self, record: &Record, held: Held, now: Timestamp) {
         let owner = record.owner.as_ref();
@@ -128,19 +122,28 @@ impl Sessions {
         self.by_id.insert(slot);
     }
 
-    /// Ends what is kept in a slot. Its stripe is held.
-    pub(crate) fn end(&self, mut locked: Locked<'_>) {
+    /// Ends what is kept in a slot, and gives its room back. Its stripe is held.
+    pub(crate) fn end(&self, locked: Locked<'_>) {
+        if self.take_out(locked) {
+            self.stored.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Ends what is kept in a slot, whose room goes to the session that takes its place. Says
+    /// whether there was anything. Its stripe is held.
+    pub(crate) fn take_out(&self, mut locked: Locked<'_>) -> bool {
         let ended = locked.kept.take();
         let Locked { slot, kept } = locked;
         drop(kept);
-        if let Some(ended) = ended {
-            self.by_id.remove(slot.id);
-            self.calendar.remove(slot);
-            if let Some(owner) = &ended.owner {
-                self.owners.remove(owner, slot);
-            }
-            self.stored.fetch_sub(1, Relaxed);
+        let Some(ended) = ended else {
+            return false;
+        };
+        self.by_id.remove(slot.id);
+        self.calendar.remove(slot);
+        if let Some(owner) = &ended.owner {
+            self.owners.remove(owner, slot);
         }
+        true
     }
 
     /// Looks at some of what may have died, by whoever has written and holds no lock.

@@ -77,32 +77,46 @@ async fn the_bound_holds_against_many_creators() {
     assert_eq!(store.stats().await.unwrap().browser, 100);
 }
 
-/// A rotation keeps its place: no creator takes it in between.
+/// A rotation keeps its place: no creator takes it in between, nor is refused the last one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_bound_holds_against_rotations() {
-    let store = MemoryStore::builder().max_sessions(8).build();
-    let mut rotating = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        let (store, mut session) = (store.clone(), stored(&store, record()).await);
-        rotating.spawn(async move {
-            for _ in 0..2_000 {
-                let old = std::mem::replace(&mut session.id, record().id);
-                let saved = store.rotate(old, &session, Age::Keep).await.unwrap();
-                let Saved::Stored(stamp) = saved else {
-                    panic!("{saved:?}");
-                };
-                session = session.stored(stamp);
-            }
-        });
-    }
-    let mut refused = 0;
-    while !rotating.is_empty() {
-        refused += u32::from(store.save(&record()).await.is_err());
-        while let Some(done) = rotating.try_join_next() {
-            done.unwrap();
+    const ROTATING: usize = 8;
+    for free in [0, 1] {
+        let store = MemoryStore::builder().max_sessions(ROTATING + free).build();
+        let mut sessions = Vec::new();
+        for _ in 0..ROTATING {
+            sessions.push(stored(&store, record()).await);
         }
-        tokio::task::yield_now().await;
+        let mut rotating = tokio::task::JoinSet::new();
+        for session in sessions {
+            rotating.spawn(rotate_often(store.clone(), session));
+        }
+        let (mut asked, mut refused) = (0_u64, 0_u64);
+        while !rotating.is_empty() {
+            let guest = record();
+            asked += 1;
+            match store.save(&guest).await {
+                Ok(_) => assert!(store.expire(guest.id).await.unwrap()),
+                Err(_) => refused += 1,
+            }
+            while let Some(done) = rotating.try_join_next() {
+                done.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+        println!("free={free} asked={asked} refused={refused}");
+        assert_eq!(refused, if free == 0 { asked } else { 0 });
+        assert_eq!(store.stats().await.unwrap().browser, ROTATING as u64);
     }
-    println!("refused={refused}");
-    assert_eq!(store.stats().await.unwrap().browser, 8);
+}
+
+async fn rotate_often(store: MemoryStore, mut session: Record) {
+    for _ in 0..2_000 {
+        let old = std::mem::replace(&mut session.id, record().id);
+        let saved = store.rotate(old, &session, Age::Keep).await.unwrap();
+        let Saved::Stored(stamp) = saved else {
+            panic!("{saved:?}");
+        };
+        session = session.stored(stamp);
+    }
 }
