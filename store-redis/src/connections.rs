@@ -11,7 +11,7 @@ use std::{
 };
 
 use redis::{
-    Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value,
+    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
@@ -78,13 +78,34 @@ impl Connections {
         until: Instant,
         is_second: &mut bool,
     ) -> RedisResult<Value> {
+        let send = |connection: Connection| connection.send(server, command);
+        self.sent(until, is_second, send).await
+    }
+
+    /// Sends commands together to the only server; an error that the server gives one of them is
+    /// its value. If their connection is lost, all are sent once more.
+    pub(crate) async fn ask_all(
+        &self,
+        commands: &Pipeline,
+        until: Instant,
+        is_second: &mut bool,
+    ) -> RedisResult<Vec<Value>> {
+        let send = |connection: Connection| connection.send_all(commands);
+        self.sent(until, is_second, send).await
+    }
+
+    async fn sent<T, F: Future<Output = RedisResult<T>>>(
+        &self,
+        until: Instant,
+        is_second: &mut bool,
+        send: impl Fn(Connection) -> F,
+    ) -> RedisResult<T> {
         let slot = self.slot();
         let mut is_sent_again = false;
         loop {
             let (number, connection) = self.connection(slot, until).await?;
-            let sent = pin!(connection.send(server, command));
-            let answer = self.answered(slot, number, until, sent).await;
-            match answer.and_then(Value::extract_error) {
+            let sent = pin!(send(connection));
+            match self.answered(slot, number, until, sent).await {
                 Err(error) if self.is_lost(&error) => {
                     slot.discard(number);
                     if is_sent_again || Instant::now() >= until {
@@ -152,7 +173,7 @@ impl Connections {
 
 impl Connection {
     async fn send(mut self, server: &Server, command: &Cmd) -> RedisResult<Value> {
-        match (&mut self, server) {
+        let value = match (&mut self, server) {
             (Self::Server(connection), _) => connection.req_packed_command(command).await,
             (Self::Cluster(connection), Server::Only) => {
                 connection.req_packed_command(command).await
@@ -165,6 +186,15 @@ impl Connection {
                 let routing = RoutingInfo::SingleNode(node);
                 Box::pin(connection.route_command(command.clone(), routing)).await
             }
+        };
+        value.and_then(Value::extract_error)
+    }
+
+    async fn send_all(mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        let count = commands.len();
+        match &mut self {
+            Self::Server(connection) => connection.req_packed_commands(commands, 0, count).await,
+            Self::Cluster(connection) => connection.req_packed_commands(commands, 0, count).await,
         }
     }
 

@@ -1,14 +1,17 @@
 use std::{sync::Arc, time::Duration};
 
 use cloakroom_store_api::{Error, Result, SessionId, Stamp, Timestamp};
-use redis::{Cmd, FromRedisValue, RedisError, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value};
 use tokio::time::Instant;
 
+#[cfg(test)]
+use crate::connections::Source;
 use crate::{
     clock::{Reading, ServerClock},
     connections::{Connections, Server},
     error::{self, About},
     lane::{Answers, Call, Lane},
+    load::Load,
     ping::Warnings,
     prefix::Prefix,
     save::Save,
@@ -23,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     pub(crate) clock: ServerClock,
     pub(crate) warnings: Warnings,
+    pub(crate) loads: Lane<Load>,
     pub(crate) saves: Lane<Save>,
     pub(crate) touches: Lane<Touch>,
 }
@@ -35,9 +39,21 @@ impl Shared {
             connections,
             clock: ServerClock::new(),
             warnings: Warnings::default(),
+            loads: Lane::default(),
             saves: Lane::default(),
             touches: Lane::default(),
         }
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    /// Of a store that has not connected yet.
+    pub(crate) fn unconnected() -> Arc<Self> {
+        let client = redis::Client::open("redis://127.0.0.1").unwrap();
+        let deadline = Duration::from_secs(1);
+        let connections = Connections::new(Source::server(client), 1, deadline);
+        Arc::new(Self::new(Prefix::default(), deadline, connections))
     }
 }
 
@@ -125,13 +141,13 @@ impl Link {
     }
 
     /// Runs a script that answers each of the calls it is run for; it must bear to be run twice.
-    pub(crate) async fn answers<C: Call>(
+    pub(crate) async fn answers<C: Call<Answer = Answer>>(
         &self,
         script: &Script,
         calls: &[&C],
         arguments: &[&[u8]],
         is_second: &mut bool,
-    ) -> Result<Answers, RedisError> {
+    ) -> Result<Answers<C>, RedisError> {
         let keys = calls.iter().map(|call| self.prefix().record(call.id()));
         let keys: Vec<_> = keys.collect();
         let value = self.reply(script, &keys, arguments, is_second).await?;
@@ -164,9 +180,23 @@ impl Link {
     }
 
     /// Sends a command; says whether it was sent before, and may have been run twice.
-    async fn ask(&self, command: &Cmd, is_second: &mut bool) -> Result<Value, RedisError> {
+    pub(crate) async fn ask(
+        &self,
+        command: &Cmd,
+        is_second: &mut bool,
+    ) -> Result<Value, RedisError> {
         let connections = &self.shared.connections;
         connections.ask(command, self.until, is_second).await
+    }
+
+    /// Sends commands together to the only server.
+    pub(crate) async fn ask_all(
+        &self,
+        commands: &Pipeline,
+        is_second: &mut bool,
+    ) -> Result<Vec<Value>, RedisError> {
+        let connections = &self.shared.connections;
+        connections.ask_all(commands, self.until, is_second).await
     }
 
     /// What the server's clock shows, nearly.
@@ -256,27 +286,5 @@ pub(crate) fn stamp(created_at: Timestamp, expires_at: Timestamp, now: Timestamp
         created_at: created_at.into(),
         expires_at: expires_at.into(),
         remaining: expires_at.since(now),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use redis::Client;
-
-    use super::*;
-    use crate::{connections::Source, load::load};
-
-    /// Each call allocates what it holds. It is within what allocators hand out quickly (glibc:
-    /// 1,032 bytes), and what is rare, such as connecting, does not count.
-    #[tokio::test]
-    async fn a_load_holds_little() {
-        let source = Source::server(Client::open("redis://127.0.0.1").unwrap());
-        let deadline = Duration::from_secs(1);
-        let connections = Connections::new(source, 1, deadline);
-        let shared = Shared::new(Prefix::default(), deadline, connections);
-        let link = Link::new(&Arc::new(shared));
-        let bytes = size_of_val(&load(&link, SessionId::from_bytes([1; 16])));
-        println!("bytes={bytes}");
-        assert!(bytes <= 1_024);
     }
 }

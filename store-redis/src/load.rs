@@ -1,15 +1,18 @@
 use cloakroom_store_api::{BoxError, Error, Record, Result, SessionId};
-use redis::Value;
+use redis::{Pipeline, RedisError, Value};
 
 use crate::{
-    error,
+    error::{self, About},
     header::{self, Header, State},
-    link::{Link, stamp},
+    lane::{self, Answers, Call, Lane},
+    link::{Link, Shared, stamp},
+    prefix::Prefix,
 };
 
 /// Reads a session by a plain `GET`: what Redis still serves is live.
 pub(crate) async fn load(link: &Link, id: SessionId) -> Result<Option<Record>> {
-    match read(link, id).await? {
+    let value = lane::ask(link, Load(id)).await?;
+    match found(link, id, value).await? {
         Some(Found {
             record,
             state: State::Live,
@@ -24,10 +27,14 @@ pub(crate) struct Found {
     pub(crate) state: State,
 }
 
+/// Reads a session in the course of another call.
 pub(crate) async fn read(link: &Link, id: SessionId) -> Result<Option<Found>> {
-    let mut get = redis::cmd("GET");
-    get.arg(link.prefix().record(id));
-    let value = match link.about(id, &get).await? {
+    let value = link.about(id, &link.prefix().get(id)).await?;
+    found(link, id, value).await
+}
+
+async fn found(link: &Link, id: SessionId, value: Value) -> Result<Option<Found>> {
+    let value = match value {
         Value::Nil => return Ok(None),
         Value::BulkString(value) => value,
         _ => return Err(error::unreadable(id)),
@@ -45,4 +52,45 @@ pub(crate) async fn read(link: &Link, id: SessionId) -> Result<Option<Found>> {
         record: Record::decode(id, header.revision, stamp, payload)?,
         state: header.state,
     }))
+}
+
+/// Asks for a record.
+pub(crate) struct Load(pub(crate) SessionId);
+
+impl Call for Load {
+    type Answer = Value;
+    const MOST: usize = 16;
+
+    fn lane(shared: &Shared) -> &Lane<Self> {
+        &shared.loads
+    }
+
+    fn id(&self) -> SessionId {
+        self.0
+    }
+
+    fn size(&self) -> usize {
+        Prefix::LIMIT
+    }
+
+    async fn send(
+        calls: &[&Self],
+        link: &Link,
+        is_second: &mut bool,
+    ) -> Result<Answers<Self>, RedisError> {
+        if let [Self(id)] = calls {
+            let value = link.ask(&link.prefix().get(*id), is_second).await?;
+            return Ok(vec![Some(Ok(value))]);
+        }
+        let mut gets = Pipeline::with_capacity(calls.len());
+        for Self(id) in calls {
+            gets.add_command(link.prefix().get(*id));
+        }
+        let values = link.ask_all(&gets, is_second).await?;
+        let answers = calls.iter().zip(values).map(|(Self(id), value)| {
+            let value = value.extract_error();
+            Some(value.map_err(|error| link.sorted(error, About::Session(*id))))
+        });
+        Ok(answers.collect())
+    }
 }

@@ -1,6 +1,7 @@
 use std::{fmt, str::FromStr};
 
 use cloakroom_store_api::SessionId;
+use redis::{Cmd, RedisWrite};
 
 /// What all keys of a store begin with; `cloakroom:` by default.
 ///
@@ -30,6 +31,14 @@ impl Prefix {
     /// The key of a session: the prefix and its 32 hexadecimal digits.
     pub(crate) fn record(&self, id: SessionId) -> String {
         format!("{}{id}", self.0)
+    }
+
+    /// A `GET` of a session. It allocates no more than it has to hold.
+    pub(crate) fn get(&self, id: SessionId) -> Cmd {
+        let mut get = Cmd::with_capacity(2, 3 + self.0.len() + ID);
+        get.arg("GET");
+        get.write_arg_fmt(format_args!("{}{id}", self.0));
+        get
     }
 
     /// The key of an owner's index.

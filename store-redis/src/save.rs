@@ -6,7 +6,7 @@ use redis::{RedisError, Value};
 use crate::{
     header::{self, Header, State},
     lane::{self, Answers, Call, Lane},
-    link::{Link, Shared, Verdict, stamp},
+    link::{Answer, Link, Shared, Verdict, stamp},
     owners,
     scripts::{SAVE, TAKE},
 };
@@ -77,6 +77,11 @@ impl Draft {
     /// What comes after the instants.
     pub(crate) fn tail(&self) -> &[u8] {
         &self.value[header::INSTANTS + 16..]
+    }
+
+    /// The whole value, with no instants yet.
+    pub(crate) fn undated(&self) -> &[u8] {
+        &self.value
     }
 
     /// The whole value.
@@ -179,6 +184,9 @@ pub(crate) struct Save {
 }
 
 impl Call for Save {
+    type Answer = Answer;
+    const MOST: usize = 32;
+
     fn lane(shared: &Shared) -> &Lane<Self> {
         &shared.saves
     }
@@ -195,13 +203,13 @@ impl Call for Save {
         calls: &[&Self],
         link: &Link,
         is_second: &mut bool,
-    ) -> Result<Answers, RedisError> {
+    ) -> Result<Answers<Self>, RedisError> {
         let revisions = calls.iter().map(|save| save.draft.revision.to_be_bytes());
         let revisions: Vec<_> = revisions.collect();
-        let mut arguments: Vec<&[u8]> = Vec::with_capacity(4 * calls.len());
+        let mut arguments: Vec<&[u8]> = Vec::with_capacity(3 * calls.len());
         for (Self { draft, is_indexed }, revision) in calls.iter().zip(&revisions) {
             let is_indexed: &[u8] = if *is_indexed { b"1" } else { b"0" };
-            arguments.extend([revision, draft.head(), draft.tail(), is_indexed]);
+            arguments.extend([revision, draft.undated(), is_indexed]);
         }
         link.answers(&SAVE, calls, &arguments, is_second).await
     }

@@ -25,7 +25,7 @@ macro_rules! scripts {
 
 scripts! {
     SAVE = "scripts/save.lua" "scripts/each.lua";
-    TOUCH = "scripts/held.lua" "scripts/touch.lua" "scripts/each.lua";
+    TOUCH = "scripts/touch.lua" "scripts/each.lua";
     ROTATE = "scripts/held.lua" "scripts/rotate.lua";
     PROBE = "scripts/held.lua" "scripts/probe.lua";
     LEAVE = "scripts/held.lua" "scripts/leave.lua";

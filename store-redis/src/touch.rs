@@ -3,7 +3,7 @@ use redis::RedisError;
 
 use crate::{
     lane::{self, Answers, Call, Lane},
-    link::{Link, Shared, Verdict},
+    link::{Answer, Link, Shared, Verdict},
     prefix::Prefix,
     scripts::TOUCH,
 };
@@ -21,6 +21,9 @@ pub(crate) struct Touch {
 }
 
 impl Call for Touch {
+    type Answer = Answer;
+    const MOST: usize = 32;
+
     fn lane(shared: &Shared) -> &Lane<Self> {
         &shared.touches
     }
@@ -37,7 +40,7 @@ impl Call for Touch {
         calls: &[&Self],
         link: &Link,
         is_second: &mut bool,
-    ) -> Result<Answers, RedisError> {
+    ) -> Result<Answers<Self>, RedisError> {
         let revisions = calls.iter().map(|touch| touch.revision.to_be_bytes());
         let revisions: Vec<_> = revisions.collect();
         let arguments: Vec<_> = revisions.iter().map(<[u8; 8]>::as_slice).collect();

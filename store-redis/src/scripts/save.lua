@@ -1,12 +1,14 @@
 -- Replaces live records, each by itself.
--- KEYS: the records. ARGV, for each: the revision it has to have, the new head with a nonce, what
--- follows the instants, 1 if its owner's index has it.
--- Most calls of the store run this: it does without the functions of held.lua.
+-- KEYS: the records. ARGV, for each: the revision it has to have, the new value with a nonce and
+-- with no instants yet, 1 if its owner's index has it.
+-- Most calls of the store run this: it does without the functions of held.lua. And Lua hashes every
+-- byte of every string: no more is read than the owners mostly take, and the value is not put
+-- together here.
 local GONE, CONFLICT, UNINDEXED, CORRUPT = '\0', '\2', '\3', '\4'
 local call, read, write = redis.call, struct.unpack, struct.pack
 
-local function one(key, revision, head, tail, indexed)
-  local held = call('GETRANGE', key, '0', '307')
+local function one(key, revision, value, indexed)
+  local held = call('GETRANGE', key, '0', '83')
   local kind = held:byte(1)
   if not kind or kind == 2 or kind == 3 then return GONE end
   local left = call('PTTL', key)
@@ -14,15 +16,17 @@ local function one(key, revision, head, tail, indexed)
   local expires_at, created_at = read('>I8I8', held, 19)
   local now = expires_at - 1 - left
   if held:sub(3, 10) ~= revision then
-    if held:sub(3, 18) ~= head:sub(3) then return CONFLICT end
+    if held:sub(3, 18) ~= value:sub(3, 18) then return CONFLICT end
     return write('>BI8I8I8', 1, created_at, expires_at, now) -- this very save, sent again
   end
-  local idle, absolute, length = read('>I8I8I2', tail)
+  local was_absolute, was_length = read('>I8I2', held, 43)
+  local idle, absolute, length = read('>I8I8I2', value, 35)
+  if was_length > 32 then held = call('GETRANGE', key, '0', '307') end
   local left_owner = '' -- whose it is no more
-  if held:sub(43, 52 + length) ~= tail:sub(9, 18 + length) then -- another absolute timeout or owner
-    local was_absolute, was_length = read('>I8I2', held, 43)
+  if held:sub(43, 52 + was_length) ~= value:sub(43, 52 + length) then
+    -- another absolute timeout or owner
     local was_owner = held:sub(53, 52 + was_length)
-    local is_same = was_owner == tail:sub(19, 18 + length)
+    local is_same = was_owner == value:sub(53, 52 + length)
     local is_known = is_same and absolute <= was_absolute
     if indexed == '0' and length > 0 and not is_known then return UNINDEXED end
     if not is_same then left_owner = was_owner end
@@ -31,10 +35,11 @@ local function one(key, revision, head, tail, indexed)
   if last < ends then ends = last end
   if ends <= now then
     call('UNLINK', key)
-    return write('>BI8I8I8', 0, 0, 0, 0) .. held:sub(53, 52 + read('>I2', held, 51))
+    return write('>BI8I8I8', 0, 0, 0, 0) .. held:sub(53, 52 + was_length)
   end
   local rest = ends - now - 1
   if rest < 1 then rest = 1 end
-  call('SET', key, head .. write('>I8', ends) .. held:sub(27, 34) .. tail, 'PX', rest)
+  call('SET', key, value, 'PX', string.format('%d', rest))
+  call('SETRANGE', key, '18', write('>I8I8', ends, created_at))
   return write('>BI8I8I8', 1, created_at, ends, now) .. left_owner
 end

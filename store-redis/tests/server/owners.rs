@@ -55,6 +55,45 @@ async fn entries_go_by_their_score_only() {
     assert_eq!(store.list("ann").await.unwrap().len(), 1);
 }
 
+/// A save reads as much of the record that it replaces as most owners need, and more if it has to.
+#[tokio::test]
+async fn a_session_passes_from_any_owner_to_any_other() {
+    let store = fresh_store().await;
+    let owners: Vec<_> = [0, 1, 31, 32, 33, 255, 256]
+        .into_iter()
+        .flat_map(|length| ["a", "b"].map(|letter| letter.repeat(length)))
+        .collect();
+    let owner = |name: &str| (!name.is_empty()).then(|| name.parse().unwrap());
+    let (mut passed, mut wrong) = (0, 0);
+    for from in &owners {
+        for to in &owners {
+            let session = Record {
+                owner: owner(from),
+                ..owned("ann")
+            };
+            let mut session = stored(&store, session).await;
+            session.owner = owner(to);
+            let session = stored(&store, session).await;
+            for name in [from, to].into_iter().filter(|name| !name.is_empty()) {
+                let listed = store.list(name).await.unwrap();
+                let is_listed = listed.iter().any(|one| one.id == session.id);
+                wrong += u32::from(is_listed != (name == to));
+            }
+            let found = store.load(session.id).await.unwrap().unwrap();
+            wrong += u32::from(found.owner != session.owner);
+            store.expire(session.id).await.unwrap();
+            passed += 1;
+        }
+    }
+    println!("passed={passed} wrong={wrong}");
+    assert_eq!(wrong, 0);
+    // None is left in an index that its session is no more in.
+    for name in owners.iter().filter(|name| !name.is_empty()) {
+        let entries: Vec<Vec<u8>> = run(&format!("ZRANGE {} 0 -1", owner_key(&store, name))).await;
+        assert!(entries.is_empty(), "{name}");
+    }
+}
+
 /// However often sessions come and go, the index has those that are there.
 #[tokio::test]
 async fn nothing_leaks() {

@@ -1,0 +1,219 @@
+use std::{mem, sync::Arc};
+
+use futures_util::future::join_all;
+use tokio::{task::yield_now, time::Instant};
+
+use crate::{
+    error::{self, About},
+    lane::{Asked, Call, alone},
+    link::{Link, Shared},
+};
+
+/// No more calls travel with others once they have this many bytes.
+const BYTES: usize = 1024 * 1024;
+
+/// Who is about to send what waits. Dropped before that, with its runtime, it leaves nobody
+/// waiting: they hear it at once.
+pub(super) struct Carrier<C: Call> {
+    shared: Arc<Shared>,
+    lane: fn(&Shared) -> &super::Lane<C>,
+    /// From then on others may wait, for another carrier.
+    has_taken: bool,
+}
+
+impl<C: Call> Carrier<C> {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            lane: C::lane,
+            has_taken: false,
+        }
+    }
+
+    pub(super) async fn send(mut self) {
+        // Callers that were answered just now are about to ask again. They are let run first,
+        // and travel together.
+        yield_now().await;
+        deliver(Arc::clone(&self.shared), self.take()).await;
+    }
+
+    fn take(&mut self) -> Vec<Asked<C>> {
+        self.has_taken = true;
+        (self.lane)(&self.shared).take()
+    }
+}
+
+impl<C: Call> Drop for Carrier<C> {
+    fn drop(&mut self) {
+        if !self.has_taken {
+            drop(self.take());
+        }
+    }
+}
+
+/// Sends what has waited.
+pub(super) async fn deliver<C: Call>(shared: Arc<Shared>, waiting: Vec<Asked<C>>) {
+    let mut batches = batches(waiting, &shared).into_iter();
+    let last = batches.next_back();
+    for batch in batches {
+        tokio::spawn(deliver_batch(Arc::clone(&shared), batch));
+    }
+    if let Some(batch) = last {
+        deliver_batch(shared, batch).await;
+    }
+}
+
+/// What to send at a time. Calls that nobody waits for any more are left out, and those that have
+/// waited for too long hear it.
+fn batches<C: Call>(waiting: Vec<Asked<C>>, shared: &Shared) -> Vec<Vec<Asked<C>>> {
+    let now = Instant::now();
+    let mut batches = Vec::with_capacity(1);
+    let (mut batch, mut size) = (Vec::with_capacity(waiting.len()), 0);
+    for asked in waiting {
+        if asked.reply.is_closed() {
+            continue;
+        }
+        if asked.until <= now {
+            // Nobody may wait any more.
+            let _ = asked.reply.send(Err(error::too_late(shared.deadline)));
+            continue;
+        }
+        size += asked.call.size();
+        if size > BYTES && !batch.is_empty() {
+            batches.push(mem::take(&mut batch));
+            size = asked.call.size();
+        }
+        batch.push(asked);
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    batches
+}
+
+async fn deliver_batch<C: Call>(shared: Arc<Shared>, batch: Vec<Asked<C>>) {
+    let _way = C::lane(&shared).way(batch.len());
+    let calls: Vec<_> = batch.iter().map(|asked| &asked.call).collect();
+    let until = batch.iter().map(|asked| asked.until).min();
+    let link = Link {
+        shared: Arc::clone(&shared),
+        until: until.unwrap_or_else(Instant::now),
+    };
+    let mut is_second = false;
+    let answers = match C::send(&calls, &link, &mut is_second).await {
+        Ok(answers) => answers,
+        // Nothing is sent again that may have been done already.
+        Err(error) if calls.len() == 1 || is_second || error.is_io_error() => {
+            let about = calls.iter().map(|call| About::Session(call.id()));
+            let told = |about| Some(Err(link.sorted(error.clone(), about)));
+            about.map(told).collect()
+        }
+        // The server has refused the command, perhaps for one of them, and done nothing.
+        Err(_) => calls.iter().map(|_| None).collect(),
+    };
+    let mut others = Vec::new();
+    for (asked, answer) in batch.into_iter().zip(answers) {
+        match answer {
+            // Nobody may wait any more.
+            Some(answer) => drop(asked.reply.send(answer)),
+            None => others.push(asked),
+        }
+    }
+    if !others.is_empty() {
+        // Beside the lane, which they are not to hold up.
+        tokio::spawn(deliver_each(Arc::clone(&shared), others, is_second));
+    }
+}
+
+async fn deliver_each<C: Call>(shared: Arc<Shared>, batch: Vec<Asked<C>>, is_second: bool) {
+    let alone = batch.into_iter().map(async |asked| {
+        let link = Link {
+            shared: Arc::clone(&shared),
+            until: asked.until,
+        };
+        // Nobody may wait any more.
+        let _ = asked.reply.send(alone(&asked.call, &link, is_second).await);
+    });
+    join_all(alone).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cloakroom_store_api::{Error, Result, SessionId, SessionToken};
+    use redis::RedisError;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::lane::{Answers, Lane};
+
+    /// A call of so many bytes.
+    struct Bytes(usize);
+
+    impl Call for Bytes {
+        type Answer = ();
+        const MOST: usize = 16;
+
+        fn lane(_: &Shared) -> &Lane<Self> {
+            unreachable!("nothing is sent")
+        }
+
+        fn id(&self) -> SessionId {
+            SessionToken::generate().unwrap().id()
+        }
+
+        fn size(&self) -> usize {
+            self.0
+        }
+
+        async fn send(_: &[&Self], _: &Link, _: &mut bool) -> Result<Answers<Self>, RedisError> {
+            unreachable!("nothing is sent")
+        }
+    }
+
+    type Waiter = oneshot::Receiver<Result<()>>;
+
+    fn asked(size: usize, until: Instant) -> (Asked<Bytes>, Waiter) {
+        let (reply, waiter) = oneshot::channel();
+        let call = Bytes(size);
+        (Asked { call, reply, until }, waiter)
+    }
+
+    /// The sizes of what travels together, of calls of these sizes.
+    fn sizes(batches: &[Vec<Asked<Bytes>>]) -> Vec<Vec<usize>> {
+        let sizes = |batch: &Vec<Asked<Bytes>>| batch.iter().map(|asked| asked.call.0).collect();
+        batches.iter().map(sizes).collect()
+    }
+
+    #[test]
+    fn calls_that_travel_together_have_no_more_bytes_than_they_may_but_one_call() {
+        let until = Instant::now() + Duration::from_mins(1);
+        let batched = |sizes_of_calls: &[usize]| {
+            let asked = sizes_of_calls.iter().map(|&size| asked(size, until));
+            let (asked, _waiters): (Vec<_>, Vec<_>) = asked.unzip();
+            sizes(&batches(asked, &Shared::unconnected()))
+        };
+        assert!(batched(&[]).is_empty());
+        assert_eq!(batched(&[1; 16]), [[1; 16]]);
+        let (half, two) = (BYTES / 2, 2 * BYTES);
+        assert_eq!(
+            batched(&[half, half, 1, two, 1]),
+            [vec![half, half], vec![1], vec![two], vec![1]]
+        );
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_sent() {
+        let later = Instant::now() + Duration::from_mins(1);
+        let (late, mut told) = asked(1, Instant::now());
+        let (left, _) = asked(1, later);
+        let (good, _other) = asked(7, later);
+        assert_eq!(
+            sizes(&batches(vec![late, left, good], &Shared::unconnected())),
+            [[7]]
+        );
+        let told = told.try_recv().unwrap().unwrap_err();
+        assert!(matches!(told, Error::Unavailable(_)), "{told:?}");
+    }
+}
