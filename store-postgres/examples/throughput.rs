@@ -2,8 +2,9 @@
 //! --example throughput`.
 //!
 //! Loads and durable saves at 1, 16 and 64 callers, beside plain sqlx with one statement for
-//! each call and a pool of 16 connections. Both are measured in turn; what is shown are medians
-//! of calls a second.
+//! each call and a pool of 16 connections: as sqlx has it, which pings a connection before it
+//! lends it, and without the ping. All are measured in turn; what is shown are medians of calls
+//! a second, and the store's beside the others'.
 
 use std::{
     collections::BTreeMap,
@@ -33,13 +34,8 @@ async fn main() -> Outcome<()> {
         .connect()
         .await?;
     store.migrate().await?;
-    let pool = PgPoolOptions::new()
-        .max_connections(16)
-        .min_connections(16)
-        .test_before_acquire(false)
-        .connect(&url)
-        .await?;
-    let plain = Plain::new(&pool, &table);
+    let (pool, pingless) = (pool(&url, true).await?, pool(&url, false).await?);
+    let plain = [&pool, &pingless].map(|pool| Plain::new(pool, &table));
     let records = create(&store).await?;
     sqlx::query(AssertSqlSafe(format!("vacuum analyze {table}")))
         .execute(&pool)
@@ -47,25 +43,38 @@ async fn main() -> Outcome<()> {
 
     for callers in [1, 16, 64] {
         let records = &records[..];
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut rates = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
-            ours.push(rate(callers, |caller| loads(store.clone(), ids(records, caller))).await?);
-            theirs.push(rate(callers, |caller| plain.clone().loads(ids(records, caller))).await?);
+            rates[0].push(rate(callers, |n| loads(store.clone(), ids(records, n))).await?);
+            for (plain, rates) in plain.iter().zip(&mut rates[1..]) {
+                rates.push(rate(callers, |n| plain.clone().loads(ids(records, n))).await?);
+            }
         }
-        show("loads", callers, ours, theirs);
+        show("loads", callers, rates);
     }
     for callers in [1, 16, 64] {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut rates = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
-            ours.push(rate(callers, |_| saves(store.clone())).await?);
-            theirs.push(rate(callers, |_| plain.clone().saves(store.clone())).await?);
+            rates[0].push(rate(callers, |_| saves(store.clone())).await?);
+            for (plain, rates) in plain.iter().zip(&mut rates[1..]) {
+                rates.push(rate(callers, |_| plain.clone().saves(store.clone())).await?);
+            }
         }
-        show("saves", callers, ours, theirs);
+        show("saves", callers, rates);
     }
     sqlx::raw_sql(AssertSqlSafe(format!("drop table {table}")))
         .execute(&pool)
         .await?;
     Ok(())
+}
+
+async fn pool(url: &str, pings: bool) -> sqlx::Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(16)
+        .min_connections(16)
+        .test_before_acquire(pings)
+        .connect(url)
+        .await
 }
 
 /// One statement for each call, as simple as can be: no revision is compared.
@@ -185,11 +194,13 @@ async fn rate<F: Future<Output = Outcome<u32>> + Send + 'static>(
     Ok(f64::from(done) / started.elapsed().as_secs_f64())
 }
 
-fn show(what: &str, callers: usize, ours: Vec<f64>, theirs: Vec<f64>) {
-    let (ours, theirs) = (median(ours), median(theirs));
+fn show(what: &str, callers: usize, rates: [Vec<f64>; 3]) {
+    let [ours, sqlx, pingless] = rates.map(median);
     println!(
-        "{what} at {callers:>2} callers: {ours:>8.0}/s, one statement each: {theirs:>8.0}/s, ratio {:.2}",
-        ours / theirs
+        "{what} at {callers:>2} callers: {ours:>7.0}/s; sqlx {sqlx:>6.0}/s, ratio {:.2}; \
+         without its ping {pingless:>6.0}/s, ratio {:.2}",
+        ours / sqlx,
+        ours / pingless
     );
 }
 

@@ -21,6 +21,7 @@ use crate::{config::TableName, expire, load, optimistic, owners, rotate, save, s
 /// saves of a lone caller, and took a third of its loads.
 pub(crate) struct Statements {
     pub(crate) load: Arc<str>,
+    pub(crate) load_one: Arc<str>,
     pub(crate) create: Arc<str>,
     pub(crate) save: Arc<str>,
     pub(crate) insert: Arc<str>,
@@ -41,6 +42,7 @@ impl Statements {
     pub(crate) fn new(table: &TableName) -> Self {
         Self {
             load: load::sql(table).into(),
+            load_one: load::one_sql(table).into(),
             create: save::create_sql(table).into(),
             save: save::sql(table).into(),
             insert: optimistic::insert_sql(table).into(),
