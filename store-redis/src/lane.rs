@@ -72,8 +72,8 @@ pub(crate) struct Lane<C: Call> {
 
 struct Waiting<C: Call> {
     calls: Vec<Asked<C>>,
-    /// Where the carrier runs that is about to send them.
-    runtime: Option<runtime::Id>,
+    /// Where the carrier runs that is about to take them. Without one there are none.
+    carrier: Option<runtime::Id>,
 }
 
 /// A call, and who waits for it until when.
@@ -111,7 +111,7 @@ enum Pushed<C: Call> {
     Waits,
     /// It waits, and there has to be a carrier.
     First,
-    /// They are enough.
+    /// They are enough. The carrier will take those that come after them.
     Full(Vec<Asked<C>>),
     /// Those who wait are carried in another runtime, and who knows whether that goes on.
     Elsewhere(C),
@@ -128,23 +128,30 @@ impl<C: Call> Lane<C> {
     }
 
     fn push(&self, asked: Asked<C>) -> Pushed<C> {
-        let runtime = Some(Handle::current().id());
+        let runtime = Handle::current().id();
         let mut waiting = self.waiting.lock();
-        if waiting.calls.is_empty() {
-            waiting.runtime = runtime;
-        } else if waiting.runtime != runtime {
-            return Pushed::Elsewhere(asked.call);
-        }
-        waiting.calls.push(asked);
-        match waiting.calls.len() {
-            1 => Pushed::First,
-            count if count < C::MOST => Pushed::Waits,
-            _ => Pushed::Full(waiting.take()),
+        match waiting.carrier {
+            Some(carrier) if carrier != runtime => Pushed::Elsewhere(asked.call),
+            Some(_) => {
+                waiting.calls.push(asked);
+                match waiting.calls.len() < C::MOST {
+                    true => Pushed::Waits,
+                    false => Pushed::Full(waiting.take()),
+                }
+            }
+            None => {
+                waiting.carrier = Some(runtime);
+                waiting.calls.push(asked);
+                Pushed::First
+            }
         }
     }
 
+    /// What the carrier takes that was awaited.
     fn take(&self) -> Vec<Asked<C>> {
-        self.waiting.lock().take()
+        let mut waiting = self.waiting.lock();
+        waiting.carrier = None;
+        waiting.take()
     }
 }
 
@@ -159,7 +166,7 @@ impl<C: Call> Default for Lane<C> {
         Self {
             waiting: Mutex::new(Waiting {
                 calls: Vec::with_capacity(C::MOST),
-                runtime: None,
+                carrier: None,
             }),
             on_their_way: AtomicUsize::new(0),
         }
@@ -218,18 +225,23 @@ mod tests {
     #[tokio::test]
     async fn calls_gather_until_they_are_enough() {
         let lane = Lane::<Load>::default();
-        for _ in 0..2 {
-            assert!(matches!(lane.push(asked(0)), Pushed::First));
-            for byte in 1..15 {
+        let bytes = |calls: Vec<Asked<Load>>| -> Vec<u8> {
+            let bytes = calls.iter().map(|asked| asked.call.0.as_bytes()[0]);
+            bytes.collect()
+        };
+        assert!(matches!(lane.push(asked(0)), Pushed::First));
+        for first in [0, 16] {
+            for byte in first.max(1)..first + 15 {
                 assert!(matches!(lane.push(asked(byte)), Pushed::Waits));
             }
-            let Pushed::Full(calls) = lane.push(asked(15)) else {
+            let Pushed::Full(calls) = lane.push(asked(first + 15)) else {
                 panic!("they are enough");
             };
-            let first_bytes = calls.iter().map(|asked| asked.call.0.as_bytes()[0]);
-            assert!(first_bytes.eq(0..16));
+            assert!(bytes(calls).into_iter().eq(first..first + 16));
         }
-        assert!(lane.take().is_empty());
+        assert!(matches!(lane.push(asked(32)), Pushed::Waits));
+        assert_eq!(bytes(lane.take()), [32]);
+        assert!(matches!(lane.push(asked(33)), Pushed::First));
     }
 
     /// What carries them may not go on before this one is late.

@@ -1,4 +1,4 @@
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::{task::yield_now, time::Instant};
@@ -51,44 +51,34 @@ impl<C: Call> Drop for Carrier<C> {
     }
 }
 
-/// Sends what has waited.
-pub(super) async fn deliver<C: Call>(shared: Arc<Shared>, waiting: Vec<Asked<C>>) {
-    let mut batches = batches(waiting, &shared).into_iter();
-    let last = batches.next_back();
-    for batch in batches {
-        tokio::spawn(deliver_batch(Arc::clone(&shared), batch));
+/// Sends what has waited. Calls that nobody waits for any more are left out, and those that have
+/// waited for too long hear it.
+pub(super) async fn deliver<C: Call>(shared: Arc<Shared>, mut waiting: Vec<Asked<C>>) {
+    let now = Instant::now();
+    let is_late = |asked: &mut Asked<C>| asked.until <= now;
+    for late in waiting.extract_if(.., is_late) {
+        // Nobody may wait any more.
+        let _ = late.reply.send(Err(error::too_late(shared.deadline)));
     }
-    if let Some(batch) = last {
-        deliver_batch(shared, batch).await;
+    waiting.retain(|asked| !asked.reply.is_closed());
+    while let Some(rest) = too_many(&mut waiting) {
+        tokio::spawn(deliver_batch(Arc::clone(&shared), waiting));
+        waiting = rest;
+    }
+    if !waiting.is_empty() {
+        deliver_batch(shared, waiting).await;
     }
 }
 
-/// What to send at a time. Calls that nobody waits for any more are left out, and those that have
-/// waited for too long hear it.
-fn batches<C: Call>(waiting: Vec<Asked<C>>, shared: &Shared) -> Vec<Vec<Asked<C>>> {
-    let now = Instant::now();
-    let mut batches = Vec::with_capacity(1);
-    let (mut batch, mut size) = (Vec::with_capacity(waiting.len()), 0);
-    for asked in waiting {
-        if asked.reply.is_closed() {
-            continue;
-        }
-        if asked.until <= now {
-            // Nobody may wait any more.
-            let _ = asked.reply.send(Err(error::too_late(shared.deadline)));
-            continue;
-        }
+/// Takes off calls what they have too many bytes for, if anything.
+fn too_many<C: Call>(calls: &mut Vec<Asked<C>>) -> Option<Vec<Asked<C>>> {
+    let mut size = 0;
+    let fits = calls.iter().take_while(|asked| {
         size += asked.call.size();
-        if size > BYTES && !batch.is_empty() {
-            batches.push(mem::take(&mut batch));
-            size = asked.call.size();
-        }
-        batch.push(asked);
-    }
-    if !batch.is_empty() {
-        batches.push(batch);
-    }
-    batches
+        size <= BYTES
+    });
+    let fit = fits.count().max(1);
+    (fit < calls.len()).then(|| calls.split_off(fit))
 }
 
 async fn deliver_batch<C: Call>(shared: Arc<Shared>, batch: Vec<Asked<C>>) {
@@ -180,39 +170,32 @@ mod tests {
         (Asked { call, reply, until }, waiter)
     }
 
-    /// The sizes of what travels together, of calls of these sizes.
-    fn sizes(batches: &[Vec<Asked<Bytes>>]) -> Vec<Vec<usize>> {
-        let sizes = |batch: &Vec<Asked<Bytes>>| batch.iter().map(|asked| asked.call.0).collect();
-        batches.iter().map(sizes).collect()
-    }
-
     #[test]
     fn calls_that_travel_together_have_no_more_bytes_than_they_may_but_one_call() {
         let until = Instant::now() + Duration::from_mins(1);
-        let batched = |sizes_of_calls: &[usize]| {
-            let asked = sizes_of_calls.iter().map(|&size| asked(size, until));
-            let (asked, _waiters): (Vec<_>, Vec<_>) = asked.unzip();
-            sizes(&batches(asked, &Shared::unconnected()))
+        let batched = |sizes: &[usize]| {
+            let asked = sizes.iter().map(|&size| asked(size, until));
+            let (mut calls, _waiters): (Vec<_>, Vec<_>) = asked.unzip();
+            let mut counts = Vec::new();
+            while let Some(rest) = too_many(&mut calls) {
+                counts.push(calls.len());
+                calls = rest;
+            }
+            counts.push(calls.len());
+            counts
         };
-        assert!(batched(&[]).is_empty());
-        assert_eq!(batched(&[1; 16]), [[1; 16]]);
-        let (half, two) = (BYTES / 2, 2 * BYTES);
-        assert_eq!(
-            batched(&[half, half, 1, two, 1]),
-            [vec![half, half], vec![1], vec![two], vec![1]]
-        );
+        assert_eq!(batched(&[]), [0]);
+        assert_eq!(batched(&[1; 16]), [16]);
+        let sizes = [BYTES / 2, BYTES / 2, 1, 2 * BYTES, 1];
+        assert_eq!(batched(&sizes), [2, 1, 1, 1]);
     }
 
-    #[test]
-    fn what_nobody_waits_for_any_more_is_not_sent() {
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_sent() {
         let later = Instant::now() + Duration::from_mins(1);
         let (late, mut told) = asked(1, Instant::now());
         let (left, _) = asked(1, later);
-        let (good, _other) = asked(7, later);
-        assert_eq!(
-            sizes(&batches(vec![late, left, good], &Shared::unconnected())),
-            [[7]]
-        );
+        deliver(Shared::unconnected(), vec![late, left]).await;
         let told = told.try_recv().unwrap().unwrap_err();
         assert!(matches!(told, Error::Unavailable(_)), "{told:?}");
     }
