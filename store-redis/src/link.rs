@@ -50,7 +50,7 @@ impl Shared {
 impl Shared {
     /// Of a store that has not connected yet.
     pub(crate) fn unconnected() -> Arc<Self> {
-        let client = redis::Client::open("redis://127.0.0.1").unwrap();
+        let client = redis::Client::open("redis://127.0.0.1:1").unwrap();
         let deadline = Duration::from_secs(1);
         let connections = Connections::new(Source::server(client), 1, deadline);
         Arc::new(Self::new(Prefix::default(), deadline, connections))

@@ -79,9 +79,10 @@ impl Draft {
         &self.value[header::INSTANTS + 16..]
     }
 
-    /// The whole value, with no instants yet.
-    pub(crate) fn undated(&self) -> &[u8] {
-        &self.value
+    /// The same as one that waits, and is no record yet.
+    fn waiting(mut self) -> Self {
+        self.value[0] = State::Pending as u8;
+        self
     }
 
     /// The whole value.
@@ -157,7 +158,7 @@ pub(crate) async fn put(
 pub(crate) async fn save(link: &Link, record: &Record) -> Result<Saved> {
     let save = |is_indexed| {
         Result::Ok(Save {
-            draft: Draft::new(record)?,
+            draft: Draft::new(record)?.waiting(),
             is_indexed,
         })
     };
@@ -209,7 +210,7 @@ impl Call for Save {
         let mut arguments: Vec<&[u8]> = Vec::with_capacity(3 * calls.len());
         for (Self { draft, is_indexed }, revision) in calls.iter().zip(&revisions) {
             let is_indexed: &[u8] = if *is_indexed { b"1" } else { b"0" };
-            arguments.extend([revision, draft.undated(), is_indexed]);
+            arguments.extend([revision, &draft.value[..], is_indexed]);
         }
         link.answers(&SAVE, calls, &arguments, is_second).await
     }

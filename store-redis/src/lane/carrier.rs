@@ -1,7 +1,10 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use tokio::{task::yield_now, time::Instant};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 
 use crate::{
     error::{self, About},
@@ -31,9 +34,7 @@ impl<C: Call> Carrier<C> {
     }
 
     pub(super) async fn send(mut self) {
-        // Callers that were answered just now are about to ask again. They are let run first,
-        // and travel together.
-        yield_now().await;
+        give_way().await;
         deliver(Arc::clone(&self.shared), self.take()).await;
     }
 
@@ -50,6 +51,18 @@ impl<C: Call> Drop for Carrier<C> {
         }
     }
 }
+
+/// Lets those run first who are ready to, for a moment: callers that were answered just now are
+/// about to ask again, and travel together.
+///
+/// `yield_now` comes back to its own thread, where a handler may block meanwhile. The timer comes
+/// back by any.
+async fn give_way() {
+    let _ = timeout(MOMENT, yield_now()).await;
+}
+
+/// As short as tokio's timers are.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Sends what has waited. Calls that nobody waits for any more are left out, and those that have
 /// waited for too long hear it.
@@ -129,8 +142,6 @@ async fn deliver_each<C: Call>(shared: Arc<Shared>, batch: Vec<Asked<C>>, is_sec
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use cloakroom_store_api::{Error, Result, SessionId, SessionToken};
     use redis::RedisError;
     use tokio::sync::oneshot;

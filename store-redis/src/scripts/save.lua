@@ -1,9 +1,9 @@
 -- Replaces live records, each by itself.
--- KEYS: the records. ARGV, for each: the revision it has to have, the new value with a nonce and
--- with no instants yet, 1 if its owner's index has it.
+-- KEYS: the records. ARGV, for each: the revision it has to have, the new value with a nonce, as
+-- one that waits and has no instants yet, 1 if its owner's index has it.
 -- Most calls of the store run this: it does without the functions of held.lua. And Lua hashes every
 -- byte of every string: no more is read than the owners mostly take, and the value is not put
--- together here.
+-- together here, unless the user may not use SETRANGE. Until it is dated it is no record.
 local GONE, CONFLICT, UNINDEXED, CORRUPT = '\0', '\2', '\3', '\4'
 local call, read, write = redis.call, struct.unpack, struct.pack
 
@@ -39,7 +39,10 @@ local function one(key, revision, value, indexed)
   end
   local rest = ends - now - 1
   if rest < 1 then rest = 1 end
-  call('SET', key, value, 'PX', string.format('%d', rest))
-  call('SETRANGE', key, '18', write('>I8I8', ends, created_at))
+  rest = string.format('%d', rest)
+  local head = '\1' .. value:sub(2, 18) .. write('>I8I8', ends, created_at)
+  call('SET', key, value, 'PX', rest)
+  local dated = redis.pcall('SETRANGE', key, '0', head)
+  if type(dated) == 'table' then call('SET', key, head .. value:sub(35), 'PX', rest) end
   return write('>BI8I8I8', 1, created_at, ends, now) .. left_owner
 end
