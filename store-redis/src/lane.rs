@@ -2,9 +2,9 @@
 //! run a script in one run of it.
 //!
 //! While few are on their way, each goes out at once as a command of its own. Beyond that, calls
-//! gather until there are enough, or the callers that are ready to run have run, and then go out
-//! together. They wait for no timer, and not for those before them. In a cluster they go one by
-//! one, since the keys of a command have to be on one server there.
+//! gather until there are enough, or the callers that are ready to run have run, or a millisecond
+//! has passed, and then go out together. They do not wait for those before them. In a cluster they
+//! go one by one, since the keys of a command have to be on one server there.
 //!
 //! One by one, a connection writes nearly every command by a system call of its own, which takes
 //! client and server longer than the command does; and each call has a timer, where those that
