@@ -6,7 +6,6 @@ use crate::{
     header::{self, Header, State},
     lane::{self, Answers, Call, Lane},
     link::{Link, Shared, stamp},
-    prefix::Prefix,
 };
 
 /// Reads a session by a plain `GET`: what Redis still serves is live.
@@ -67,10 +66,6 @@ impl Call for Load {
 
     fn id(&self) -> SessionId {
         self.0
-    }
-
-    fn size(&self) -> usize {
-        Prefix::LIMIT
     }
 
     async fn send(

@@ -4,7 +4,6 @@ use redis::RedisError;
 use crate::{
     lane::{self, Answers, Call, Lane},
     link::{Answer, Link, Shared, Verdict},
-    prefix::Prefix,
     scripts::TOUCH,
 };
 
@@ -30,10 +29,6 @@ impl Call for Touch {
 
     fn id(&self) -> SessionId {
         self.id
-    }
-
-    fn size(&self) -> usize {
-        Prefix::LIMIT
     }
 
     async fn send(
