@@ -6,7 +6,7 @@ use anyhow::Result;
 use axum::{
     Router,
     body::Body,
-    http::{Request, header::COOKIE},
+    http::{HeaderValue, Request, header::COOKIE},
     routing::get,
 };
 use cloakroom_benches::requests::{Use, Visitor};
@@ -76,7 +76,7 @@ async fn nanos<T>(time: Duration, visitor: &mut T, visit: impl AsyncFn(&mut T)) 
 /// The same visitor at an application of tower-sessions.
 struct Theirs {
     router: Router,
-    cookie: String,
+    cookie: HeaderValue,
 }
 
 impl Theirs {
@@ -89,11 +89,11 @@ impl Theirs {
         let router = Router::new().route("/", handler).route("/new", get(modify));
         let mut theirs = Self {
             router: router.layer(SessionManagerLayer::new(MemoryStore::default())),
-            cookie: String::new(),
+            cookie: HeaderValue::from_static(""),
         };
         let response = theirs.answer("/new").await;
         let cookie = response.headers()["set-cookie"].to_str()?;
-        theirs.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        theirs.cookie = cookie.split(';').next().unwrap_or_default().parse()?;
         Ok(theirs)
     }
 
@@ -102,7 +102,7 @@ impl Theirs {
     }
 
     async fn answer(&mut self, path: &str) -> axum::http::Response<Body> {
-        let request = Request::get(path).header(COOKIE, &self.cookie);
+        let request = Request::get(path).header(COOKIE, self.cookie.clone());
         let request = request.body(Body::empty()).expect("a request");
         let Ok(response) = self.router.call(request).await;
         response

@@ -3,7 +3,7 @@
 use axum::{
     Router,
     body::Body,
-    http::{Request, Response, header::COOKIE},
+    http::{HeaderValue, Request, Response, header::COOKIE},
     routing::get,
 };
 use cloakroom::{MemoryStore, Result, Session, SessionLayer};
@@ -46,7 +46,7 @@ impl Use {
         };
         let mut visitor = Visitor {
             router: Router::new().route("/", handler).route("/new", get(modify)),
-            cookie: String::new(),
+            cookie: HeaderValue::from_static(""),
         };
         if self != Self::NoLayer {
             let layer = SessionLayer::new(MemoryStore::new());
@@ -54,9 +54,10 @@ impl Use {
             let response = visitor.answer("/new").await;
             let cookie = response.headers()["set-cookie"].to_str().expect("ASCII");
             let (pair, _) = cookie.split_once(';').expect("attributes");
-            visitor.cookie = pair.to_owned();
+            visitor.cookie = pair.parse().expect("a header's value");
         } else {
-            visitor.cookie = format!("__Host-id={}", "A".repeat(43));
+            let cookie = format!("__Host-id={}", "A".repeat(43));
+            visitor.cookie = cookie.parse().expect("a header's value");
         }
         visitor
     }
@@ -66,7 +67,8 @@ impl Use {
 #[derive(Clone, Debug)]
 pub struct Visitor {
     router: Router,
-    cookie: String,
+    /// Requests share its bytes, as those of a server share the buffer that they were read into.
+    cookie: HeaderValue,
 }
 
 impl Visitor {
@@ -77,7 +79,7 @@ impl Visitor {
     }
 
     async fn answer(&mut self, path: &str) -> Response<Body> {
-        let request = Request::get(path).header(COOKIE, &self.cookie);
+        let request = Request::get(path).header(COOKIE, self.cookie.clone());
         let request = request.body(Body::empty()).expect("a request");
         let Ok(response) = self.router.call(request).await;
         response

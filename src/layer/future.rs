@@ -13,7 +13,7 @@ use tokio::time::{error::Elapsed, timeout};
 
 use crate::{
     Error, Result,
-    layer::headers::{Additions, replaced},
+    layer::headers::{Additions, replace},
     observe,
     session::{Place, Shared, ToItsEnd, finish},
 };
@@ -79,9 +79,10 @@ where
                 let Some(shared) = this.shared.take() else {
                     return Poll::Ready(answer);
                 };
-                let response = answer.inspect_err(|_| shared.abandon())?;
+                let mut response = answer.inspect_err(|_| shared.abandon())?;
                 if let Some(additions) = shared.try_seal(response.status()) {
-                    return Poll::Ready(Ok(additions.added_to(response, &shared.config)));
+                    additions.add_to(&mut response, &shared.config);
+                    return Poll::Ready(Ok(response));
                 }
                 Finishing {
                     work: ToItsEnd::new(finished(Arc::clone(&shared))),
@@ -105,18 +106,22 @@ impl<B: Default> Finishing<B> {
     fn answered(self, finished: Option<Finished>) -> Response<B> {
         let Self {
             shared,
-            response,
+            mut response,
             work: _,
         } = self;
-        let (response, additions) = match finished {
-            Some((Ok(()), additions)) => (response, additions),
-            Some((Err(failure), additions)) => (replaced(response, failure.status()), additions),
+        let additions = match finished {
+            Some((Ok(()), additions)) => additions,
+            Some((Err(failure), additions)) => {
+                replace(&mut response, failure.status());
+                additions
+            }
             None => {
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                (replaced(response, status), shared.seal())
+                replace(&mut response, StatusCode::INTERNAL_SERVER_ERROR);
+                shared.seal()
             }
         };
-        additions.added_to(response, &shared.config)
+        additions.add_to(&mut response, &shared.config);
+        response
     }
 }
 

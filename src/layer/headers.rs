@@ -1,6 +1,8 @@
+use std::mem;
+
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, GetAll, SET_COOKIE, VARY},
+    header::{CACHE_CONTROL, Entry, GetAll, SET_COOKIE, VARY},
 };
 
 use crate::{
@@ -41,15 +43,10 @@ impl Additions {
         }
     }
 
-    pub(crate) fn added_to<B: Default>(
-        self,
-        response: Response<B>,
-        config: &Config,
-    ) -> Response<B> {
-        let mut response = match self.doomed {
-            true => replaced(response, Error::degraded().status()),
-            false => response,
-        };
+    pub(crate) fn add_to<B: Default>(self, response: &mut Response<B>, config: &Config) {
+        if self.doomed {
+            replace(response, Error::degraded().status());
+        }
         if self.session.is_some() {
             remove_cookie(response.headers_mut(), config.cookie.full_name());
         }
@@ -67,7 +64,6 @@ impl Additions {
         if self.no_store && !says(&headers.get_all(CACHE_CONTROL), "no-store") {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        response
     }
 }
 
@@ -76,11 +72,10 @@ impl Additions {
 struct OurCookies(Vec<HeaderValue>);
 
 /// An empty response in place of another, with what layers inside this one have set (M7, M19).
-pub(crate) fn replaced<B: Default>(before: Response<B>, status: StatusCode) -> Response<B> {
-    let (mut before, _) = before.into_parts();
-    let mut response = Response::new(B::default());
+pub(crate) fn replace<B: Default>(response: &mut Response<B>, status: StatusCode) {
+    let mut before = mem::take(response);
     *response.status_mut() = status;
-    if let Some(ours) = before.extensions.remove::<OurCookies>() {
+    if let Some(ours) = before.extensions_mut().remove::<OurCookies>() {
         let no_store = HeaderValue::from_static("no-store");
         response.headers_mut().insert(CACHE_CONTROL, no_store);
         for cookie in &ours.0 {
@@ -88,7 +83,6 @@ pub(crate) fn replaced<B: Default>(before: Response<B>, status: StatusCode) -> R
         }
         response.extensions_mut().insert(ours);
     }
-    response
 }
 
 /// A cookie of our name that the handler has set itself makes way for ours (M12).
@@ -113,8 +107,8 @@ fn remove_cookie(headers: &mut HeaderMap, name: &str) {
 
 /// Adds `Cookie` to `Vary`, unless it is there or covered by `*` (M13).
 fn vary_on_cookie(headers: &mut HeaderMap) {
-    if !headers.contains_key(VARY) {
-        headers.insert(VARY, HeaderValue::from_static("Cookie"));
+    if let Entry::Vacant(place) = headers.entry(VARY) {
+        place.insert(HeaderValue::from_static("Cookie"));
         return;
     }
     if says(&headers.get_all(VARY), "cookie") || says(&headers.get_all(VARY), "*") {
