@@ -12,9 +12,9 @@ use crate::error;
 
 /// The store's own connections.
 ///
-/// Only its tasks use them, never a caller, who may be dropped at any await: so a connection is
-/// either whole or closed, and what it counted for is free again (unlike a place in sqlx's
-/// pool, issues 4349 and 4393).
+/// Only its tasks use them, and a lone caller from whom a task takes over: a caller may be dropped at
+/// any await, and so a connection is either whole or closed, and what it counted for is free again
+/// (unlike a place in sqlx's pool, issues 4349 and 4393).
 pub(crate) struct Connections {
     source: Source,
     idle: Mutex<Vec<Idle>>,

@@ -3,13 +3,17 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     future::Future,
+    sync::Arc,
     time::Duration,
 };
 
 use cloakroom_store_api::{Result, SessionId};
 use parking_lot::Mutex;
 use sqlx::{PgConnection, Row, postgres::PgRow};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::Instant,
+};
 
 use crate::{
     shared::Shared,
@@ -72,6 +76,16 @@ pub(crate) struct Asked<C: Call> {
     pub(crate) until: Instant,
 }
 
+/// What becomes of a call that was added.
+pub(crate) enum Added<C: Call> {
+    /// It waits for those who send what waits.
+    Waits,
+    /// It waits, and its caller has to start one more runner.
+    RunnerWanted,
+    /// It does not wait: its caller has to send it.
+    Alone(Asked<C>, OwnedSemaphorePermit),
+}
+
 /// A batch takes no more calls once it has this many bytes.
 const BYTES: usize = 1024 * 1024;
 
@@ -86,11 +100,19 @@ impl<C: Call> Default for Lane<C> {
 }
 
 impl<C: Call> Lane<C> {
-    /// Lets a call wait. If this says so, the caller has to start one more runner.
-    pub(crate) fn push(&self, asked: Asked<C>) -> bool {
+    /// Lets a call wait, unless it meets no other and may go alone.
+    pub(crate) fn add(&self, asked: Asked<C>, lone: &Arc<Semaphore>) -> Added<C> {
         let mut state = self.0.lock();
+        if state.runners == 0
+            && let Ok(permit) = Arc::clone(lone).try_acquire_owned()
+        {
+            return Added::Alone(asked, permit);
+        }
         state.waiting.push_back(asked);
-        state.runner_wanted(C::AT_ONCE)
+        match state.runner_wanted(C::AT_ONCE) {
+            true => Added::RunnerWanted,
+            false => Added::Waits,
+        }
     }
 
     /// The next calls to send; `None` ends the runner that asks.
@@ -195,113 +217,4 @@ pub(crate) fn timeout(lock: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use cloakroom_store_api::SessionToken;
-
-    use super::*;
-
-    /// A write of a session, of so many bytes.
-    struct Write(SessionId, usize);
-
-    impl Call for Write {
-        type Answer = ();
-
-        const AT_ONCE: usize = 2;
-        const WRITES: bool = true;
-
-        fn lane(_: &Shared) -> &Lane<Self> {
-            unreachable!("the tests have lanes of their own")
-        }
-
-        fn id(&self) -> Option<SessionId> {
-            Some(self.0)
-        }
-
-        fn size(&self) -> usize {
-            self.1
-        }
-
-        async fn run(
-            _: &[&Self],
-            _: Duration,
-            _: &Statements,
-            _: &mut PgConnection,
-        ) -> Answers<()> {
-            unreachable!("nothing is sent")
-        }
-    }
-
-    type Waiter = oneshot::Receiver<Result<()>>;
-
-    fn new_id() -> SessionId {
-        SessionToken::generate().unwrap().id()
-    }
-
-    fn push(lane: &Lane<Write>, id: SessionId, size: usize) -> (bool, Waiter) {
-        let (reply, waiter) = oneshot::channel();
-        let asked = Asked {
-            call: Write(id, size),
-            reply,
-            until: Instant::now() + Duration::from_mins(1),
-        };
-        (lane.push(asked), waiter)
-    }
-
-    /// How many calls the next statement has.
-    fn next(lane: &Lane<Write>) -> Option<usize> {
-        lane.next().map(|calls| calls.len())
-    }
-
-    #[test]
-    fn a_statement_has_no_more_calls_than_it_may() {
-        let lane = Lane::default();
-        let _waiters: Vec<_> = (0..300).map(|_| push(&lane, new_id(), 1)).collect();
-        assert_eq!(
-            [next(&lane), next(&lane), next(&lane)],
-            [Some(256), Some(44), None]
-        );
-    }
-
-    #[test]
-    fn a_statement_has_no_more_bytes_than_it_may_but_one_call() {
-        let lane = Lane::default();
-        let sizes = [BYTES / 2, BYTES / 2, 1, 2 * BYTES, 1];
-        let _waiters = sizes.map(|size| push(&lane, new_id(), size));
-        let counts = [(); 5].map(|()| next(&lane));
-        assert_eq!(counts, [Some(2), Some(1), Some(1), Some(1), None]);
-    }
-
-    #[test]
-    fn writes_of_a_session_go_one_after_another() {
-        let lane = Lane::default();
-        let (busy, other) = (new_id(), new_id());
-        let _waiters = [busy, busy, other].map(|id| push(&lane, id, 1));
-        assert_eq!(
-            [next(&lane), next(&lane), next(&lane)],
-            [Some(2), None, None]
-        );
-        assert!(lane.release(busy), "the second one waits for a runner");
-        assert_eq!([next(&lane), next(&lane)], [Some(1), None]);
-        assert!(!lane.release(busy));
-    }
-
-    #[test]
-    fn what_nobody_waits_for_any_more_is_not_sent() {
-        let lane = Lane::default();
-        drop(push(&lane, new_id(), 1));
-        let (_, _waiter) = push(&lane, new_id(), 1);
-        assert_eq!([next(&lane), next(&lane)], [Some(1), None]);
-    }
-
-    #[test]
-    fn no_more_runners_are_wanted_than_statements_may_be_on_their_way() {
-        let lane = Lane::default();
-        let wanted = |lane| push(lane, new_id(), 1).0;
-        assert_eq!([&lane; 4].map(wanted), [true, true, false, false]);
-        drop(lane.running());
-        assert_eq!([&lane; 2].map(wanted), [true, false], "one has panicked");
-        assert_eq!(next(&lane), None);
-        lane.running().end();
-        assert_eq!([&lane; 2].map(wanted), [true, false], "one has ended");
-    }
-}
+mod tests;

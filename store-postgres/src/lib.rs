@@ -8,6 +8,7 @@ mod expire;
 mod import;
 mod lane;
 mod load;
+mod lone;
 mod optimistic;
 mod owners;
 mod rotate;

@@ -1,7 +1,8 @@
 //! The tasks that send what waits.
 //!
 //! A call starts one when it finds too few; it ends when nothing waits. There is no timer: a
-//! lone call goes out at once, and calls gather while statements are on their way.
+//! lone call goes out at once, sent by its own caller, and calls gather while statements are on
+//! their way.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +16,8 @@ use tokio::{
 
 use crate::{
     error,
-    lane::{Asked, Call},
+    lane::{Added, Asked, Call},
+    lone::ToItsEnd,
     shared::Shared,
 };
 
@@ -37,9 +39,25 @@ pub(crate) async fn ask_until<C: Call>(
     until: Instant,
 ) -> Result<C::Answer> {
     let (reply, answer) = oneshot::channel();
-    if C::lane(shared).push(Asked { call, reply, until }) {
-        tokio::spawn(run::<C>(Arc::clone(shared)));
+    let asked = Asked { call, reply, until };
+    let mut lone = None;
+    match C::lane(shared).add(asked, &shared.lone) {
+        Added::Waits => {}
+        Added::RunnerWanted => drop(tokio::spawn(run::<C>(Arc::clone(shared)))),
+        Added::Alone(asked, permit) => {
+            let shared = Arc::clone(shared);
+            lone = Some(ToItsEnd::new(async move {
+                each(&shared, vec![Held::alone(&shared, asked)]).await;
+                drop(permit);
+            }));
+        }
     }
+    let answer = async {
+        if let Some(lone) = lone {
+            lone.await;
+        }
+        answer.await
+    };
     match timeout_at(until, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(error::ended()),
@@ -74,9 +92,16 @@ struct Held<C: Call> {
 
 impl<C: Call> Held<C> {
     fn new(shared: &Arc<Shared>, asked: Asked<C>) -> Self {
+        let mut held = Self::alone(shared, asked);
+        held.busy = held.asked().call.id().filter(|_| C::WRITES);
+        held
+    }
+
+    /// One that holds up no other write of its session: who sends it may take their time.
+    fn alone(shared: &Arc<Shared>, asked: Asked<C>) -> Self {
         Self {
             shared: Arc::clone(shared),
-            busy: asked.call.id().filter(|_| C::WRITES),
+            busy: None,
             asked: Some(asked),
         }
     }

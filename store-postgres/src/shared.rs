@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cloakroom_store_api::{Result, SessionId};
 use tokio::{sync::Semaphore, time::timeout};
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     /// For calls that wait for somebody else's lock: at most a quarter of the connections.
     pub(crate) patience: Semaphore,
+    /// For one call at a time that its caller does by itself.
+    pub(crate) lone: Arc<Semaphore>,
     pub(crate) loads: Lane<Load>,
     pub(crate) creates: Lane<Create>,
     pub(crate) insertions: Lane<Insert>,
@@ -52,6 +54,8 @@ impl Shared {
             statements: Statements::new(&builder.table),
             connections: Connections::new(source, builder.pool_size),
             patience: Semaphore::new((builder.pool_size / 4).max(1)),
+            // It has a connection for as long as its caller pleases: not the only one.
+            lone: Arc::new(Semaphore::new(usize::from(builder.pool_size > 1))),
             table: builder.table,
             loads: Lane::default(),
             creates: Lane::default(),

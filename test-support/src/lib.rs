@@ -13,7 +13,7 @@ pub use crate::{
     callers::Callers,
     ledger::{Differences, Filling, Ledger, News, work},
     login::Login,
-    polls::{dropped_after, dropped_after_every_poll},
+    polls::{done_after_a_poll, dropped_after, dropped_after_every_poll},
     postgres::Postgres,
     process::Process,
     proxy::{Cut, Proxy, Way},

@@ -1,10 +1,15 @@
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
 };
 
 use tokio::task::yield_now;
+
+/// Polls a future once; says whether it is done.
+pub async fn done_after_a_poll<F: Future>(mut future: Pin<&mut F>) -> bool {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await
+}
 
 /// Polls a future this often, then drops it; says whether it was dropped before it was done.
 ///
@@ -13,8 +18,7 @@ use tokio::task::yield_now;
 pub async fn dropped_after<F: Future>(polls: u32, future: F) -> bool {
     let mut future = pin!(future);
     for _ in 0..polls {
-        let poll = poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready()));
-        if poll.await {
+        if done_after_a_poll(future.as_mut()).await {
             return false;
         }
         yield_now().await;

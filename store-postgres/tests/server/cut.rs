@@ -104,31 +104,33 @@ fn is_stored(saved: Saved) -> bool {
     matches!(saved, Saved::Stored(_))
 }
 
-async fn store_behind(proxy: &Proxy) -> PostgresStore {
+async fn store_behind(proxy: &Proxy, connections: usize) -> PostgresStore {
     let (builder, _) = named(&by_way_of(proxy.address()));
-    migrated(builder.pool_size(1)).await
+    migrated(builder.pool_size(connections)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_write_that_is_cut_off_is_done_or_not_and_never_sent_twice() {
     let proxy = Proxy::start(address(&server()).await).await;
-    let store = store_behind(&proxy).await;
-    for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
+    // With two the first call is sent by its caller.
+    let stores = [store_behind(&proxy, 1).await, store_behind(&proxy, 2).await];
+    let cuts = [Cut::BeforeRequest, Cut::BeforeReply];
+    for (store, cut) in stores.iter().flat_map(|store| cuts.map(|cut| (store, cut))) {
         let [mut tries, mut unknown, mut done, mut torn, mut twice] = [0; 5];
         for write in WRITES {
             for _ in 0..10 {
                 // So that the connection has the statement prepared, and what is cut is its run.
-                let warm_up = Try::new(&store, write).await;
-                assert!(warm_up.run(&store).await.unwrap(), "{write:?}");
+                let warm_up = Try::new(store, write).await;
+                assert!(warm_up.run(store).await.unwrap(), "{write:?}");
                 // Two, which share a statement unless the first one is on its way already.
-                let cases = [Try::new(&store, write).await, Try::new(&store, write).await];
+                let cases = [Try::new(store, write).await, Try::new(store, write).await];
                 // What it moves shows in whole milliseconds.
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 proxy.cut_next(cut);
-                let answers = tokio::join!(cases[0].run(&store), cases[1].run(&store));
+                let answers = tokio::join!(cases[0].run(store), cases[1].run(store));
                 proxy.spare();
                 for (case, answer) in cases.iter().zip([answers.0, answers.1]) {
-                    let state = case.state(&store).await;
+                    let state = case.state(store).await;
                     tries += 1;
                     torn += u32::from(state == State::Torn);
                     done += u32::from(state == State::After);
@@ -155,7 +157,7 @@ async fn a_write_that_is_cut_off_is_done_or_not_and_never_sent_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_read_that_is_cut_off_is_sent_again() {
     let proxy = Proxy::start(address(&server()).await).await;
-    let store = store_behind(&proxy).await;
+    let store = store_behind(&proxy, 1).await;
     let known = Try::new(&store, Write::Save).await;
     for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
         for _ in 0..10 {
@@ -176,7 +178,7 @@ async fn a_read_that_is_cut_off_is_sent_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_read_that_is_always_cut_off_gives_up_at_the_fourth_try() {
     let proxy = Proxy::start(address(&server()).await).await;
-    let store = store_behind(&proxy).await;
+    let store = store_behind(&proxy, 1).await;
     let known = Try::new(&store, Write::Save).await;
     proxy.cut_next(Cut::BeforeReply);
     let mut cuts = 0;
@@ -201,7 +203,7 @@ async fn a_read_that_is_always_cut_off_gives_up_at_the_fourth_try() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_slow_network_changes_no_answer() {
     let proxy = Proxy::start(address(&server()).await).await;
-    let store = store_behind(&proxy).await;
+    let store = store_behind(&proxy, 1).await;
     proxy.set(Way::Slow(Duration::from_millis(30)));
     for write in WRITES {
         let case = Try::new(&store, write).await;
@@ -215,7 +217,7 @@ async fn a_slow_network_changes_no_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn after_all_connections_were_cut_reads_are_answered() {
     let proxy = Proxy::start(address(&server()).await).await;
-    let store = store_behind(&proxy).await;
+    let store = store_behind(&proxy, 1).await;
     let known = Try::new(&store, Write::Save).await;
     for _ in 0..10 {
         proxy.cut_all();

@@ -1,8 +1,12 @@
 //! Somebody else holds a lock.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use cloakroom_store_api::{Error, Saved, SessionStore};
+use cloakroom_test_support::done_after_a_poll;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinSet;
 
@@ -56,12 +60,16 @@ async fn a_touch_is_judged_when_all_that_share_its_statement_are_locked() {
     let (mut holder, mut other) = (connection().await, connection().await);
     let (mut revived, mut lost) = (0, 0);
     for _ in 0..8 {
+        let first = stored(&store, record()).await;
         let mut records = [record(), record()];
         records.sort_by_key(|record| *record.id.as_bytes());
         let [dying, locked] = records;
         let (dying, locked) = (stored(&store, dying).await, stored(&store, locked).await);
         let mut transaction = holder.begin().await.unwrap();
-        let lock = format!("select from {table} where id = '{}' for update", locked.id);
+        let lock = format!(
+            "select from {table} where id in ('{}', '{}') for update",
+            first.id, locked.id
+        );
         transaction.execute(AssertSqlSafe(lock)).await.unwrap();
         let soon = format!(
             "update {table} set expires_at = clock_timestamp() + interval '20 milliseconds'
@@ -74,8 +82,15 @@ async fn a_touch_is_judged_when_all_that_share_its_statement_are_locked() {
             tokio::time::sleep(Duration::from_millis(35)).await;
             transaction.rollback().await.unwrap();
         };
-        let (dead, live, ()) =
-            tokio::join!(store.touch(dying.id, 1), store.touch(locked.id, 1), release);
+        // It meets no other, and shares no statement.
+        let mut alone = pin!(store.touch(first.id, 1));
+        assert!(!done_after_a_poll(alone.as_mut()).await);
+        let (_, dead, live, ()) = tokio::join!(
+            alone,
+            store.touch(dying.id, 1),
+            store.touch(locked.id, 1),
+            release
+        );
         revived += u32::from(dead.unwrap().is_some());
         lost += u32::from(live.unwrap().is_none());
     }

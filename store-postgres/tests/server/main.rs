@@ -12,6 +12,7 @@ mod import;
 mod killed;
 mod layout;
 mod locks;
+mod lone;
 mod schema;
 mod standby;
 #[path = "../support/mod.rs"]

@@ -1,0 +1,87 @@
+//! Calls that meet no other: their callers send them.
+
+use std::{collections::HashSet, pin::pin, time::Duration};
+
+use cloakroom_store_api::{Record, Saved, SessionStore};
+use cloakroom_store_postgres::PostgresStore;
+use cloakroom_test_support::{Proxy, Way, done_after_a_poll, dropped_after};
+use sqlx::AssertSqlSafe;
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::support::{address, by_way_of, connection, migrated, named, record, server, stored};
+
+/// The server's processes that serve connections of this name.
+async fn serving(name: &str) -> HashSet<i32> {
+    let sql = format!("select pid from pg_stat_activity where application_name = '{name}'");
+    let pids = sqlx::query_scalar(AssertSqlSafe(sql));
+    let pids = pids.fetch_all(&mut connection().await).await.unwrap();
+    pids.into_iter().collect()
+}
+
+/// A store so far from its server that no call is done at once.
+async fn far_away(connections: usize) -> (Proxy, PostgresStore, String) {
+    let proxy = Proxy::start(address(&server()).await).await;
+    let (builder, name) = named(&by_way_of(proxy.address()));
+    let store = migrated(builder.pool_size(connections)).await;
+    proxy.set(Way::Slow(Duration::from_millis(1)));
+    (proxy, store, name)
+}
+
+/// A task takes over what a caller has dropped: what was asked comes to its end, and its connection is
+/// kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_call_that_is_dropped_costs_no_connection() {
+    let (_proxy, store, name) = far_away(8).await;
+    let mut known = stored(&store, record()).await;
+    let mut pids = serving(&name).await;
+    let (mut dropped, mut torn) = (0, 0);
+    for round in 0..100 {
+        let save = store.save(&known);
+        dropped += u32::from(dropped_after(1 + round % 3, save).await);
+        let before = known.revision;
+        known = store.load(known.id).await.unwrap().unwrap();
+        torn += u32::from(![before, before + 1].contains(&known.revision));
+        pids.extend(serving(&name).await);
+    }
+    println!("dropped={dropped} torn={torn} connections={}", pids.len());
+    assert!(dropped > 90, "{dropped}");
+    assert_eq!(torn, 0);
+    // A call may begin before the one that was dropped has ended: then there are a few.
+    assert!(pids.len() <= 8, "{} connections", pids.len());
+}
+
+/// Callers who have begun calls and do not go on with them, of two connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_call_that_nobody_polls_holds_up_nobody_else() {
+    let (_proxy, store, _) = far_away(2).await;
+    let known = stored(&store, record()).await;
+    let (save, load) = (store.save(&known), store.load(known.id));
+    let (mut save, mut load) = (pin!(save), pin!(load));
+    assert!(!done_after_a_poll(save.as_mut()).await && !done_after_a_poll(load.as_mut()).await);
+
+    let mut others = JoinSet::new();
+    for _ in 0..16 {
+        let (store, known) = (store.clone(), known.clone());
+        others.spawn(async move {
+            let mut other = stored(&store, record()).await;
+            for _ in 0..10 {
+                other = stored(&store, other).await;
+                assert!(store.load(known.id).await.unwrap().is_some());
+            }
+            // The same session: the row is nobody's, whether or not the answer was fetched.
+            let saved = store
+                .save(&Record {
+                    revision: 9,
+                    ..known
+                })
+                .await
+                .unwrap();
+            assert!(matches!(saved, Saved::Conflict), "{saved:?}");
+        });
+    }
+    let others = timeout(Duration::from_secs(4), others.join_all()).await;
+    println!("callers=16 calls=22 held_up={}", u32::from(others.is_err()));
+    others.expect("they share the other connection");
+    assert!(matches!(save.await.unwrap(), Saved::Stored(_)));
+    assert!(load.await.unwrap().is_some());
+}
