@@ -14,7 +14,7 @@ use crate::{
     header::State,
     link::{Link, Verdict},
     load::{Found, read},
-    scripts::{EXPIRE, INDEX},
+    scripts::{CREATE, EXPIRE, INDEX},
 };
 
 /// By how much entries outlive their sessions: for a call's way, and for the clocks of a
@@ -30,6 +30,30 @@ pub(crate) async fn index(link: &Link, owner: &str, id: SessionId, life: u64) ->
     entered
         .map(drop)
         .map_err(|error| link.sorted(error, About::Store))
+}
+
+/// The same, and stores its value where there is none, for so many milliseconds, in one step; says
+/// whether it is there now. For where all keys are on one server.
+pub(crate) async fn index_and_put(
+    link: &Link,
+    owner: &str,
+    id: SessionId,
+    life: u64,
+    value: &[u8],
+    left: u64,
+) -> Result<bool> {
+    let keys = [&*link.prefix().owner(owner), &*link.prefix().record(id)];
+    let (life, slack, left) = (
+        life.to_string(),
+        SLACK.as_millis().to_string(),
+        left.to_string(),
+    );
+    let (life, slack, left) = (life.as_bytes(), slack.as_bytes(), left.as_bytes());
+    let arguments: [&[u8]; 5] = [id.as_bytes(), life, slack, value, left];
+    let stored = link.answer(&CREATE, &keys, &arguments).await;
+    // What the server may refuse is about the index: where the record's key has anything, it is taken.
+    let stored = stored.map_err(|error| link.sorted(error, About::Store))?;
+    Ok(stored.verdict == Verdict::Stored)
 }
 
 /// Takes sessions out that have ended. What fails here leaves an entry that its score ends.

@@ -103,22 +103,28 @@ impl Draft {
     }
 }
 
-/// Stores a new record, by one `SET NX`. Its expiry is relative: Redis needs no clock of ours to
-/// end it.
+/// Stores a new record, by one `SET NX`, in a script if its owner's index is on the same server. Its
+/// expiry is relative: Redis needs no clock of ours to end it.
 pub(crate) async fn create(link: &Link, draft: Draft) -> Result<Saved> {
-    if !draft.owner.is_empty() {
-        owners::index(link, &draft.owner, draft.id, draft.absolute()).await?;
+    let (id, owner, absolute) = (draft.id, draft.owner.clone(), draft.absolute());
+    let is_apart = link.is_cluster();
+    if !owner.is_empty() && is_apart {
+        owners::index(link, &owner, id, absolute).await?;
     }
     let now = link.now().await?;
-    let (id, mark) = (draft.id, draft.mark().to_vec());
+    let mark = draft.mark().to_vec();
     let expires_at = now + Duration::from_millis(draft.life());
     let left = draft.life().saturating_sub(1).max(1);
     let value = draft.value(State::Live, now, expires_at);
-    if put(link, id, &value, &mark, left).await? {
-        Ok(Saved::Stored(stamp(now, expires_at, now)))
+    let is_stored = if owner.is_empty() || is_apart {
+        put(link, id, &value, &mark, left).await?
     } else {
-        Ok(Saved::Conflict)
-    }
+        owners::index_and_put(link, &owner, id, absolute, &value, left).await?
+    };
+    Ok(match is_stored {
+        true => Saved::Stored(stamp(now, expires_at, now)),
+        false => Saved::Conflict,
+    })
 }
 
 /// Stores a value where there is none, or no more than a note that a record has moved away, for

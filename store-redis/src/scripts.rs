@@ -32,7 +32,8 @@ scripts! {
     SETTLE = "scripts/held.lua" "scripts/settle.lua";
     TAKE = "scripts/held.lua" "scripts/take.lua";
     EXPIRE = "scripts/held.lua" "scripts/expire.lua";
-    INDEX = "scripts/held.lua" "scripts/index.lua";
+    INDEX = "scripts/held.lua" "scripts/enter.lua" "scripts/index.lua";
+    CREATE = "scripts/held.lua" "scripts/enter.lua" "scripts/create.lua";
 }
 
 impl Script {

@@ -147,7 +147,9 @@ async fn an_index_of_another_type_is_an_error_of_its_owner_only() {
     let store = fresh_store().await;
     let _: String = run(&format!("SET {} x", owner_key(&store, "ann"))).await;
     store.list("ann").await.unwrap_err();
-    store.save(&owned("ann")).await.unwrap_err();
+    let new = owned("ann");
+    store.save(&new).await.unwrap_err();
+    assert_eq!(store.load(new.id).await.unwrap(), None);
     store.expire_owner("ann", None).await.unwrap_err();
     stored(&store, owned("bob")).await;
     assert_eq!(store.list("bob").await.unwrap().len(), 1);

@@ -25,8 +25,8 @@ async fn a_write_whose_answer_was_lost_is_done_once() {
     let (proxy, store, direct) = stores().await;
     let mut cuts = 0;
     for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
-        for _ in 0..20 {
-            let new = record();
+        for new in [record, || owned("ann")].repeat(10) {
+            let new = new();
             proxy.cut_next(cut);
             let created = stored(&store, new).await;
             cuts += u32::from(!proxy.is_to_cut());
