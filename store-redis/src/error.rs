@@ -74,9 +74,10 @@ pub(crate) fn sorted(error: RedisError, about: About, in_cluster: bool) -> Error
             ServerErrorKind::Moved | ServerErrorKind::Ask if in_cluster => {
                 Error::unavailable(error)
             }
-            ServerErrorKind::Moved | ServerErrorKind::Ask => {
+            ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::CrossSlot => {
                 Error::backend(Failure::Cluster(error))
             }
+            _ if says(&error, "OOM command") => Error::unavailable(Failure::Full(error)),
             _ if says(&error, "max number of clients") => Error::unavailable(error),
             _ => Error::backend(error),
         },
@@ -90,7 +91,7 @@ pub(crate) fn sorted(error: RedisError, about: About, in_cluster: bool) -> Error
     }
 }
 
-/// Redis before 7 hides the code of an error inside a script in its text.
+/// Redis before 7 hides the code of an error inside a script in its text. So it does for `OOM`.
 fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE") || says(error, "WRONGTYPE")
 }

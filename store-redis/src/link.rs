@@ -267,7 +267,7 @@ impl Answer {
     }
 
     /// What it says to the caller who asked about this session.
-    fn about(self, id: SessionId) -> Result<Self> {
+    pub(crate) fn about(self, id: SessionId) -> Result<Self> {
         match self.verdict {
             Verdict::Corrupt => Err(error::unreadable(id)),
             // Somebody else's save may have come after this call's own, whose answer was lost.

@@ -51,9 +51,9 @@ pub(crate) async fn index_and_put(
     let (life, slack, left) = (life.as_bytes(), slack.as_bytes(), left.as_bytes());
     let arguments: [&[u8]; 5] = [id.as_bytes(), life, slack, value, left];
     let stored = link.answer(&CREATE, &keys, &arguments).await;
-    // What the server may refuse is about the index: where the record's key has anything, it is taken.
+    // Only the index can be of a wrong type: a record's key that is, is taken.
     let stored = stored.map_err(|error| link.sorted(error, About::Store))?;
-    Ok(stored.verdict == Verdict::Stored)
+    Ok(stored.about(id)?.verdict == Verdict::Stored)
 }
 
 /// Takes sessions out that have ended. What fails here leaves an entry that its score ends.

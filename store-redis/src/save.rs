@@ -107,8 +107,8 @@ impl Draft {
 /// expiry is relative: Redis needs no clock of ours to end it.
 pub(crate) async fn create(link: &Link, draft: Draft) -> Result<Saved> {
     let (id, owner, absolute) = (draft.id, draft.owner.clone(), draft.absolute());
-    let is_apart = link.is_cluster();
-    if !owner.is_empty() && is_apart {
+    let is_together = !owner.is_empty() && !link.is_cluster();
+    if !owner.is_empty() && !is_together {
         owners::index(link, &owner, id, absolute).await?;
     }
     let now = link.now().await?;
@@ -116,10 +116,9 @@ pub(crate) async fn create(link: &Link, draft: Draft) -> Result<Saved> {
     let expires_at = now + Duration::from_millis(draft.life());
     let left = draft.life().saturating_sub(1).max(1);
     let value = draft.value(State::Live, now, expires_at);
-    let is_stored = if owner.is_empty() || is_apart {
-        put(link, id, &value, &mark, left).await?
-    } else {
-        owners::index_and_put(link, &owner, id, absolute, &value, left).await?
+    let is_stored = match is_together {
+        true => owners::index_and_put(link, &owner, id, absolute, &value, left).await?,
+        false => put(link, id, &value, &mark, left).await?,
     };
     Ok(match is_stored {
         true => Saved::Stored(stamp(now, expires_at, now)),

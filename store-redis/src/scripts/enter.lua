@@ -3,7 +3,8 @@
 -- milliseconds.
 local time = redis.call('TIME')
 local now, slack = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[3])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - slack)
+-- First: a server without memory refuses a script's first write only.
 redis.call('ZADD', KEYS[1], 'GT', now + ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - slack)
 local highest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
 redis.call('PEXPIREAT', KEYS[1], highest + slack)

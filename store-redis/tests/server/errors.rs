@@ -152,7 +152,11 @@ async fn a_server_without_memory_says_so_and_still_ends_sessions() {
     let store = own.fresh().connect().await.unwrap();
     let session = stored(&store, record()).await;
     let _: String = own.run("CONFIG SET maxmemory 1").await;
-    for failed in [store.save(&record()).await, store.save(&session).await] {
+    for failed in [
+        store.save(&record()).await,
+        store.save(&owned("ann")).await,
+        store.save(&session).await,
+    ] {
         let Err(error @ Error::Unavailable(_)) = failed else {
             panic!("expected Unavailable, got {failed:?}");
         };
@@ -170,7 +174,9 @@ async fn a_clusters_node_is_no_single_server() {
     let store = RedisStore::connect(node).await.unwrap();
     let mut told = 0;
     for _ in 0..20 {
-        if let Err(error) = store.load(record().id).await {
+        let loaded = store.load(record().id).await.map(drop);
+        let saved = store.save(&owned("ann")).await.map(drop);
+        for error in [loaded, saved].into_iter().filter_map(Result::err) {
             assert!(matches!(error, Error::Backend(_)), "{error:?}");
             assert!(
                 words(&error).contains("redis+cluster:"),

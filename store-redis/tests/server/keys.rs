@@ -15,8 +15,8 @@ async fn deadlines(key: &str) -> (i64, i64) {
 }
 
 /// By the record's own clock Redis ends it a millisecond before its deadline: what `PTTL` says is
-/// left and what the store says remains are one apart, but for the time in between. That clock stands
-/// still for a millisecond if Redis's goes on within a script.
+/// left and what the store says remains are one apart, but for the time in between. That clock falls
+/// behind by what passes between a script's `PTTL` and its write, on servers whose own goes on meanwhile.
 #[tokio::test]
 async fn every_write_leaves_an_expiry_a_millisecond_before_the_deadline() {
     let store = fresh_store().await;
@@ -30,7 +30,7 @@ async fn every_write_leaves_an_expiry_a_millisecond_before_the_deadline() {
     let mut check = |deadline: i64, ends: i64, what: &str| {
         let before = std::mem::replace(&mut apart, deadline - ends - 1);
         assert!(
-            (before - 1..=before).contains(&apart),
+            (before - 50..=before).contains(&apart),
             "{what}: {before} {apart}"
         );
     };
