@@ -12,9 +12,9 @@ use crate::error;
 
 /// The store's own connections.
 ///
-/// Only its tasks use them, and a lone caller from whom a task takes over: a caller may be dropped at
-/// any await, and so a connection is either whole or closed, and what it counted for is free again
-/// (unlike a place in sqlx's pool, issues 4349 and 4393).
+/// A caller may be dropped at any await. So for calls only the store's tasks use them, and a lone
+/// caller from whom a task takes over: a connection is either whole or closed, and what it counted
+/// for is free again (unlike a place in sqlx's pool, issues 4349 and 4393).
 pub(crate) struct Connections {
     source: Source,
     idle: Mutex<Vec<Idle>>,
@@ -66,7 +66,12 @@ impl Connections {
     pub(crate) async fn open(&self) -> sqlx::Result<PgConnection> {
         match &self.source {
             Source::Server(options) => PgConnection::connect_with(options).await,
-            Source::Pool(pool) => Ok(pool.acquire().await?.detach()),
+            // In a task: who is not polled on would keep a place in somebody else's pool.
+            Source::Pool(pool) => {
+                let pool = pool.clone();
+                let acquiring = tokio::spawn(async move { Ok(pool.acquire().await?.detach()) });
+                acquiring.await.map_err(|_| sqlx::Error::WorkerCrashed)?
+            }
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) enum Failure {
     #[error("no answer within {0:?}")]
     Late(Duration),
 
-    #[error("the call was given up: its task panicked, or its runtime has ended")]
+    #[error("the call was given up: it has panicked, or its runtime has ended")]
     Ended,
 
     #[error("the statement that the call was part of failed")]

@@ -27,7 +27,8 @@ pub(crate) trait Call: Sized + Send + Sync + 'static {
     /// How many calls share a statement at most.
     const MOST: usize = 256;
 
-    /// How many statements are on their way at once. With more, each carries fewer calls.
+    /// How many statements are on their way at once, beside a lone call's. With more, each carries
+    /// fewer calls.
     const AT_ONCE: usize;
 
     /// Whether it changes the session: then a statement has at most one call for an id, and it
@@ -59,13 +60,13 @@ pub(crate) trait Call: Sized + Send + Sync + 'static {
 /// An answer for each call, or why there is none for any.
 pub(crate) type Answers<T> = sqlx::Result<Vec<Result<T>>>;
 
-/// The calls of one kind that wait, and how many statements are on their way.
+/// The calls of one kind that wait, and how many runners send them.
 pub(crate) struct Lane<C: Call>(Mutex<State<C>>);
 
 struct State<C: Call> {
     waiting: VecDeque<Asked<C>>,
     runners: usize,
-    /// Sessions with a write on its way.
+    /// Sessions with a write on its way, but for a lone one.
     busy: HashSet<SessionId>,
 }
 
@@ -103,7 +104,10 @@ impl<C: Call> Lane<C> {
     /// Lets a call wait, unless it meets no other and may go alone.
     pub(crate) fn add(&self, asked: Asked<C>, lone: &Arc<Semaphore>) -> Added<C> {
         let mut state = self.0.lock();
+        let is_busy = C::WRITES && asked.call.id().is_some_and(|id| state.busy.contains(&id));
         if state.runners == 0
+            && state.waiting.is_empty()
+            && !is_busy
             && let Ok(permit) = Arc::clone(lone).try_acquire_owned()
         {
             return Added::Alone(asked, permit);
@@ -151,19 +155,16 @@ impl<C: Call> Lane<C> {
         Some(calls)
     }
 
+    /// Keeps other writes of a session waiting; says whether nobody else does already.
+    pub(crate) fn occupy(&self, id: SessionId) -> bool {
+        self.0.lock().busy.insert(id)
+    }
+
     /// Lets the next write of a session go. If this says so, the caller has to start a runner.
     pub(crate) fn release(&self, id: SessionId) -> bool {
         let mut state = self.0.lock();
         state.busy.remove(&id);
         state.runner_wanted(1)
-    }
-
-    /// For a runner to hold while it runs.
-    pub(crate) fn running(&self) -> Running<'_, C> {
-        Running {
-            lane: self,
-            has_ended: false,
-        }
     }
 
     /// Counts a runner out that did not come to its end, or was never started.
@@ -177,27 +178,6 @@ impl<C: Call> State<C> {
         let wanted = !self.waiting.is_empty() && self.runners < at_once;
         self.runners += usize::from(wanted);
         wanted
-    }
-}
-
-/// Lets another runner start if this one panics.
-pub(crate) struct Running<'a, C: Call> {
-    lane: &'a Lane<C>,
-    has_ended: bool,
-}
-
-impl<C: Call> Running<'_, C> {
-    /// [`next`](Lane::next) has counted the runner out.
-    pub(crate) fn end(mut self) {
-        self.has_ended = true;
-    }
-}
-
-impl<C: Call> Drop for Running<'_, C> {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.lane.abandon();
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod config;
 mod connections;
+mod delivery;
 mod error;
 mod expire;
 mod import;

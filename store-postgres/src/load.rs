@@ -18,7 +18,7 @@ pub(crate) fn sql(table: &TableName) -> String {
     live(table, "any((select $1::uuid[])::uuid[])")
 }
 
-/// The load of a lone caller: without an array it takes a twelfth less.
+/// The load of a single caller: without an array it takes a twelfth less.
 pub(crate) fn one_sql(table: &TableName) -> String {
     live(table, "$1")
 }

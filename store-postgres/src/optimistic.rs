@@ -122,7 +122,7 @@ pub(crate) fn replace_sql(table: &TableName) -> String {
     )
 }
 
-/// The replacement of a lone caller, without arrays.
+/// The replacement of a single caller, without arrays.
 pub(crate) fn replace_one_sql(table: &TableName) -> String {
     replaced(
         table,

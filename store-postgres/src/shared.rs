@@ -54,8 +54,7 @@ impl Shared {
             statements: Statements::new(&builder.table),
             connections: Connections::new(source, builder.pool_size),
             patience: Semaphore::new((builder.pool_size / 4).max(1)),
-            // It has a connection for as long as its caller pleases: not the only one.
-            lone: Arc::new(Semaphore::new(usize::from(builder.pool_size > 1))),
+            lone: Arc::new(Semaphore::new(usize::from(builder.pool_size >= LONE_FROM))),
             table: builder.table,
             loads: Lane::default(),
             creates: Lane::default(),
@@ -184,6 +183,10 @@ impl Shared {
         }
     }
 }
+
+/// With fewer connections no caller has one. It has it for as long as it pleases, past its deadline
+/// too, and one may wait for a lock: a third is for all others.
+const LONE_FROM: usize = 3;
 
 /// A migration may have to wait for others, and for the table.
 const MIGRATION: Duration = Duration::from_mins(1);

@@ -18,7 +18,7 @@ use crate::{config::TableName, expire, load, optimistic, owners, rotate, save, s
 /// A connection prepares each the first time it sends it. Those that are sent often have their
 /// arrays from `(select $1)`, which hides the number of elements: seeing it, PostgreSQL finds
 /// its general plan worse than one for one element, and plans each call anew. That halved the
-/// saves of a lone caller, and took a third of its loads.
+/// saves of a single caller, and took a third of its loads.
 pub(crate) struct Statements {
     pub(crate) load: Arc<str>,
     pub(crate) load_one: Arc<str>,

@@ -33,7 +33,7 @@ pub(crate) fn sql(table: &TableName) -> String {
     moved(table, &locked)
 }
 
-/// The touch of a lone caller: without arrays it takes the server two thirds of the time.
+/// The touch of a single caller: without arrays it takes the server two thirds of the time.
 pub(crate) fn one_sql(table: &TableName) -> String {
     let locked = format!(
         "select {COLUMNS} from {table} t, {BRIEF}

@@ -73,6 +73,26 @@ fn a_call_that_meets_no_other_goes_alone_if_none_does_already() {
     assert!(matches!(add(&lane), Added::Alone(..)));
 }
 
+/// Those that a runner has left behind are taken by the next that is started.
+#[test]
+fn a_call_does_not_go_alone_past_others() {
+    let (lane, lone) = (Lane::default(), Arc::new(Semaphore::new(1)));
+    let _waiter = push(&lane, new_id(), 1);
+    lane.abandon();
+    let added = lane.add(asked(new_id(), 1).0, &lone);
+    assert!(matches!(added, Added::RunnerWanted));
+    assert_eq!(next(&lane), Some(1), "nobody waits for the other");
+}
+
+#[test]
+fn a_write_does_not_go_alone_beside_one_that_waits_for_its_row() {
+    let (lane, id, lone) = (Lane::default(), new_id(), Arc::new(Semaphore::new(1)));
+    assert!(lane.occupy(id) && !lane.occupy(id));
+    let add = |id| lane.add(asked(id, 1).0, &lone);
+    assert!(matches!(add(new_id()), Added::Alone(..)));
+    assert!(matches!(add(id), Added::RunnerWanted));
+}
+
 #[test]
 fn a_statement_has_no_more_calls_than_it_may() {
     let lane = Lane::default();
@@ -119,9 +139,8 @@ fn no_more_runners_are_wanted_than_statements_may_be_on_their_way() {
     let lane = Lane::default();
     let wanted = |lane| push(lane, new_id(), 1).0;
     assert_eq!([&lane; 4].map(wanted), [true, true, false, false]);
-    drop(lane.running());
+    lane.abandon();
     assert_eq!([&lane; 2].map(wanted), [true, false], "one has panicked");
     assert_eq!(next(&lane), None);
-    lane.running().end();
     assert_eq!([&lane; 2].map(wanted), [true, false], "one has ended");
 }

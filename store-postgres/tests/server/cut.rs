@@ -104,6 +104,11 @@ fn is_stored(saved: Saved) -> bool {
     matches!(saved, Saved::Stored(_))
 }
 
+const CUTS: [Cut; 2] = [Cut::BeforeRequest, Cut::BeforeReply];
+
+/// With so many a call that meets no other is sent by its caller.
+const LONE: usize = 3;
+
 async fn store_behind(proxy: &Proxy, connections: usize) -> PostgresStore {
     let (builder, _) = named(&by_way_of(proxy.address()));
     migrated(builder.pool_size(connections)).await
@@ -112,10 +117,11 @@ async fn store_behind(proxy: &Proxy, connections: usize) -> PostgresStore {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_write_that_is_cut_off_is_done_or_not_and_never_sent_twice() {
     let proxy = Proxy::start(address(&server()).await).await;
-    // With two the first call is sent by its caller.
-    let stores = [store_behind(&proxy, 1).await, store_behind(&proxy, 2).await];
-    let cuts = [Cut::BeforeRequest, Cut::BeforeReply];
-    for (store, cut) in stores.iter().flat_map(|store| cuts.map(|cut| (store, cut))) {
+    let stores = [
+        store_behind(&proxy, 1).await,
+        store_behind(&proxy, LONE).await,
+    ];
+    for (store, cut) in stores.iter().flat_map(|store| CUTS.map(|cut| (store, cut))) {
         let [mut tries, mut unknown, mut done, mut torn, mut twice] = [0; 5];
         for write in WRITES {
             for _ in 0..10 {
@@ -157,9 +163,9 @@ async fn a_write_that_is_cut_off_is_done_or_not_and_never_sent_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_read_that_is_cut_off_is_sent_again() {
     let proxy = Proxy::start(address(&server()).await).await;
-    let store = store_behind(&proxy, 1).await;
-    let known = Try::new(&store, Write::Save).await;
-    for cut in [Cut::BeforeRequest, Cut::BeforeReply] {
+    for (connections, cut) in [1, LONE].iter().flat_map(|n| CUTS.map(|cut| (*n, cut))) {
+        let store = store_behind(&proxy, connections).await;
+        let known = Try::new(&store, Write::Save).await;
         for _ in 0..10 {
             proxy.cut_next(cut);
             assert!(store.load(known.record.id).await.unwrap().is_some());

@@ -2,13 +2,15 @@
 
 use std::{collections::HashSet, pin::pin, time::Duration};
 
-use cloakroom_store_api::{Record, Saved, SessionStore};
+use cloakroom_store_api::{Error, Record, Saved, SessionStore};
 use cloakroom_store_postgres::PostgresStore;
 use cloakroom_test_support::{Proxy, Way, done_after_a_poll, dropped_after};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::support::{address, by_way_of, connection, migrated, named, record, server, stored};
+use crate::support::{
+    address, by_way_of, connection, fresh, migrated, named, record, server, stored,
+};
 
 /// The server's processes that serve connections of this name.
 async fn serving(name: &str) -> HashSet<i32> {
@@ -50,11 +52,13 @@ async fn a_lone_call_that_is_dropped_costs_no_connection() {
     assert!(pids.len() <= 8, "{} connections", pids.len());
 }
 
-/// Callers who have begun calls and do not go on with them, of two connections.
+/// Callers who have begun calls and do not go on with them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_call_that_nobody_polls_holds_up_nobody_else() {
-    let (_proxy, store, _) = far_away(2).await;
+    let (_proxy, store, _) = far_away(3).await;
+    // So that the statement is prepared, and what is on its way is its run.
     let known = stored(&store, record()).await;
+    let known = stored(&store, known).await;
     let (save, load) = (store.save(&known), store.load(known.id));
     let (mut save, mut load) = (pin!(save), pin!(load));
     assert!(!done_after_a_poll(save.as_mut()).await && !done_after_a_poll(load.as_mut()).await);
@@ -81,7 +85,82 @@ async fn a_lone_call_that_nobody_polls_holds_up_nobody_else() {
     }
     let others = timeout(Duration::from_secs(4), others.join_all()).await;
     println!("callers=16 calls=22 held_up={}", u32::from(others.is_err()));
-    others.expect("they share the other connection");
+    others.expect("they have the other connections");
     assert!(matches!(save.await.unwrap(), Saved::Stored(_)));
     assert!(load.await.unwrap().is_some());
+}
+
+/// A caller who comes back to its call after the deadline, or goes away then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_call_is_not_sent_after_its_deadline() {
+    let proxy = Proxy::start(address(&server()).await).await;
+    let (builder, _) = named(&by_way_of(proxy.address()));
+    let deadline = Duration::from_millis(200);
+    let store = migrated(builder.deadline(deadline)).await;
+    let mut ended = 0;
+    for is_dropped in [false, true] {
+        for _ in 0..4 {
+            // The statement is prepared first, and that takes its time.
+            let store = node(&store, &proxy, deadline).await;
+            let known = stored(&store, record()).await;
+            proxy.set(Way::Slow(Duration::from_millis(20)));
+            let mut end = Box::pin(store.expire(known.id));
+            assert!(!done_after_a_poll(end.as_mut()).await);
+            tokio::time::sleep(deadline + Duration::from_millis(50)).await;
+            if is_dropped {
+                drop(end);
+            } else {
+                let late = end.await;
+                assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
+            }
+            proxy.set(Way::Open);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            ended += u32::from(store.load(known.id).await.unwrap().is_none());
+        }
+    }
+    println!("late=8 ended={ended}");
+    assert_eq!(ended, 0);
+}
+
+/// The same table by another store, which has prepared nothing yet.
+async fn node(store: &PostgresStore, proxy: &Proxy, deadline: Duration) -> PostgresStore {
+    let builder = PostgresStore::builder(&by_way_of(proxy.address()));
+    let builder = builder.table(store.table().clone()).deadline(deadline);
+    builder.connect().await.unwrap()
+}
+
+/// Calls that each meet no other find the same row locked, one after another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_for_a_locked_row_keep_no_place_of_others_who_wait() {
+    let store = migrated(fresh()).await;
+    let table = store.table();
+    let locked = stored(&store, record()).await;
+    let other = stored(&store, record()).await;
+    let (mut holder, mut brief) = (connection().await, connection().await);
+    let lock = |id| AssertSqlSafe(format!("select from {table} where id = '{id}' for update"));
+    let mut long = holder.begin().await.unwrap();
+    long.execute(lock(locked.id)).await.unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..6 {
+        let (store, id) = (store.clone(), locked.id);
+        waiting.spawn(async move { store.touch(id, 1).await });
+        // Longer than a call waits before it leaves the lane.
+        tokio::time::sleep(Duration::from_millis(80)).await;
+    }
+    let mut short = brief.begin().await.unwrap();
+    short.execute(lock(other.id)).await.unwrap();
+    let touch = tokio::spawn({
+        let (store, id) = (store.clone(), other.id);
+        async move { store.touch(id, 1).await }
+    });
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    short.rollback().await.unwrap();
+    let touched = timeout(Duration::from_secs(1), touch).await;
+    println!("waiting=6 held_up={}", u32::from(touched.is_err()));
+    let touched = touched.expect("its row is free").unwrap();
+    assert!(touched.unwrap().is_some());
+    long.rollback().await.unwrap();
+    for touched in waiting.join_all().await {
+        assert!(touched.unwrap().is_some());
+    }
 }
