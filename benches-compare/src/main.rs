@@ -41,7 +41,7 @@ struct Args {
     only: Vec<Part>,
 
     /// How many times each is measured, in turn with the others.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 7)]
     rounds: usize,
 
     /// How long each is measured each time, in milliseconds.

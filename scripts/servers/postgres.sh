@@ -60,7 +60,7 @@ create_database() {
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 500
-shared_buffers = 256MB
+shared_buffers = ${CLOAKROOM_SHARED_BUFFERS:-256MB}
 max_wal_size = 4GB
 # A crash of the machine may take this data.
 fsync = off
