@@ -77,6 +77,7 @@ pub(crate) fn sorted(error: RedisError, about: About, in_cluster: bool) -> Error
             ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::CrossSlot => {
                 Error::backend(Failure::Cluster(error))
             }
+            // Before Redis 7, from inside a script.
             _ if says(&error, "OOM command") => Error::unavailable(Failure::Full(error)),
             _ if says(&error, "max number of clients") => Error::unavailable(error),
             _ => Error::backend(error),
@@ -91,7 +92,7 @@ pub(crate) fn sorted(error: RedisError, about: About, in_cluster: bool) -> Error
     }
 }
 
-/// Redis before 7 hides the code of an error inside a script in its text. So it does for `OOM`.
+/// Redis before 7 hides the code of an error inside a script in its text.
 fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE") || says(error, "WRONGTYPE")
 }
@@ -120,4 +121,29 @@ pub(crate) fn ended() -> Error {
 
 pub(crate) fn unreadable(id: SessionId) -> Error {
     Error::corrupt(id, Failure::Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &str) -> RedisError {
+        let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        reply.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn a_server_without_memory_is_unavailable_and_says_what_to_do() {
+        for line in [
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            // From inside a script, before Redis 7.
+            "ERR Error running script (call to f_5a): @user_script:3: -OOM command not allowed \
+             when used memory > 'maxmemory'.",
+        ] {
+            let Error::Unavailable(cause) = sorted(said(line), About::Store, false) else {
+                panic!("{line}");
+            };
+            assert!(cause.to_string().contains("raise maxmemory"), "{cause}");
+        }
+    }
 }
