@@ -1,6 +1,6 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use cloakroom_store_api::Timestamp;
@@ -21,8 +21,9 @@ pub(crate) struct ServerClock {
 #[derive(Clone, Copy, Debug)]
 struct Known {
     measured: Measured,
-    /// When the server was last asked.
+    /// When the server was last asked, and what this machine's time of day was.
     checked: Instant,
+    wall: SystemTime,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,12 @@ impl ServerClock {
     pub(crate) fn now(&self) -> Reading<'_> {
         let at = Instant::now();
         let known = *self.known.lock();
-        if let Some(Known { measured, checked }) = known
+        if let Some(
+            known @ Known {
+                measured, checked, ..
+            },
+        ) = known
+            && !known.has_leapt(at, SystemTime::now())
             && (at.duration_since(checked) < TRUST || self.measuring.swap(true, Relaxed))
         {
             let passed = at.duration_since(self.start);
@@ -73,11 +79,27 @@ impl ServerClock {
         });
         *known = Some(Known {
             checked: measured.at,
+            wall: SystemTime::now(),
             // The old one was better, and still agrees.
             measured: before.unwrap_or(measured),
         });
     }
 }
+
+impl Known {
+    /// Whether the time of day has moved on by more or less than the monotonic clock: that one stands
+    /// still while a machine sleeps.
+    fn has_leapt(&self, at: Instant, wall: SystemTime) -> bool {
+        let passed = at.duration_since(self.checked);
+        match wall.duration_since(self.wall) {
+            Ok(by_day) => by_day.abs_diff(passed) > LEAP,
+            Err(back) => back.duration() + passed > LEAP,
+        }
+    }
+}
+
+/// More than clocks are brought into step by while a measurement is trusted.
+const LEAP: Duration = Duration::from_millis(50);
 
 /// What clocks may drift apart while a measurement is trusted.
 const DRIFT: Duration = Duration::from_millis(5);
@@ -134,6 +156,32 @@ mod tests {
         };
         let shown = shown.as_millis();
         assert!((1_000_000..1_010_000).contains(&shown), "{shown}");
+    }
+
+    #[test]
+    fn the_server_is_asked_after_a_sleep() {
+        let clock = ServerClock::new();
+        let Reading::Due(measurement) = clock.now() else {
+            panic!("nobody has asked");
+        };
+        measurement.done(Timestamp::from_millis(1_000_000));
+        let known = clock.known.lock().unwrap();
+        let (passed, second) = (Duration::from_secs(20), Duration::from_secs(1));
+        let (at, wall) = (known.checked + passed, known.wall + passed);
+        assert!(!known.has_leapt(at, wall));
+        for leapt in [wall + second, wall - second, wall - 2 * passed] {
+            assert!(known.has_leapt(at, leapt));
+        }
+
+        clock.known.lock().as_mut().unwrap().wall -= second;
+        for _ in ["given up", "done"] {
+            assert!(matches!(clock.now(), Reading::Due(_)));
+        }
+        let Reading::Due(measurement) = clock.now() else {
+            panic!("nobody has asked since");
+        };
+        measurement.done(Timestamp::from_millis(1_000_000));
+        assert!(matches!(clock.now(), Reading::Known(_)));
     }
 
     #[test]

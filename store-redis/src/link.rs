@@ -238,6 +238,8 @@ pub(crate) enum Verdict {
     Corrupt,
     /// The server has refused this one of several: alone, it would say why.
     Failed,
+    /// It is stored with the instants that its caller gave it.
+    AsDated,
 }
 
 impl Answer {
@@ -254,6 +256,7 @@ impl Answer {
             Some(2) => Verdict::Conflict,
             Some(3) => Verdict::Unindexed,
             Some(5) => Verdict::Failed,
+            Some(6) => Verdict::AsDated,
             _ => Verdict::Corrupt,
         };
         Ok(Self {
@@ -264,6 +267,17 @@ impl Answer {
             owner: bytes.get(25..).unwrap_or_default().to_vec(),
             is_second,
         })
+    }
+
+    pub(crate) fn stored(created_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            verdict: Verdict::Stored,
+            created_at,
+            expires_at,
+            now,
+            owner: Vec::new(),
+            is_second: false,
+        }
     }
 
     /// What it says to the caller who asked about this session.

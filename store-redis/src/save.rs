@@ -79,12 +79,6 @@ impl Draft {
         &self.value[header::INSTANTS + 16..]
     }
 
-    /// The same as one that waits, and is no record yet.
-    fn waiting(mut self) -> Self {
-        self.value[0] = State::Pending as u8;
-        self
-    }
-
     /// The whole value.
     pub(crate) fn value(
         mut self,
@@ -92,14 +86,18 @@ impl Draft {
         created_at: Timestamp,
         expires_at: Timestamp,
     ) -> Vec<u8> {
-        let header = Header {
+        self.date(state, created_at, expires_at);
+        self.value
+    }
+
+    fn date(&mut self, state: State, created_at: Timestamp, expires_at: Timestamp) {
+        self.header = Header {
             state,
             created_at,
             expires_at,
             ..self.header
         };
-        self.value[..header::LENGTH].copy_from_slice(&header.encode());
-        self.value
+        self.value[..header::LENGTH].copy_from_slice(&self.header.encode());
     }
 }
 
@@ -161,15 +159,10 @@ pub(crate) async fn put(
 
 /// Replaces a live record, by a script.
 pub(crate) async fn save(link: &Link, record: &Record) -> Result<Saved> {
-    let save = |is_indexed| {
-        Result::Ok(Save {
-            draft: Draft::new(record)?.waiting(),
-            is_indexed,
-        })
-    };
-    let mut answer = lane::ask(link, save(false)?).await?;
+    let save = Save::new(record, link.now().await?, false)?;
+    let mut answer = lane::ask(link, save).await?;
     while answer.verdict == Verdict::Unindexed {
-        let save = save(true)?;
+        let save = Save::new(record, link.now().await?, true)?;
         let Draft { owner, id, .. } = &save.draft;
         owners::index(link, owner, *id, save.draft.absolute()).await?;
         answer = lane::ask_alone(link, save).await?;
@@ -183,10 +176,63 @@ pub(crate) async fn save(link: &Link, record: &Record) -> Result<Saved> {
 }
 
 /// Asks for a live record to be replaced.
+///
+/// Its caller dates it, by what the server's clock should show, and by when the record that it knows
+/// was created. The script looks at both, and dates the record itself if one is not right.
 pub(crate) struct Save {
     draft: Draft,
+    dated: Timestamp,
     /// Its owner's index has the session, as long as it can live now.
     is_indexed: bool,
+}
+
+impl Save {
+    fn new(record: &Record, now: Timestamp, is_indexed: bool) -> Result<Self> {
+        let mut draft = Draft::new(record)?;
+        // Who does not know when it was created is not right.
+        let created_at = record.stamp.map_or(now, |stamp| stamp.created_at.into());
+        let idle_end = now + Duration::from_millis(draft.idle());
+        let last = created_at + Duration::from_millis(draft.absolute());
+        draft.date(State::Live, created_at, idle_end.min(last));
+        Ok(Self {
+            draft,
+            dated: now,
+            is_indexed,
+        })
+    }
+
+    /// The answer of a script that has stored the record as it was dated.
+    fn as_dated(&self) -> Answer {
+        let Header {
+            created_at,
+            expires_at,
+            ..
+        } = self.draft.header;
+        Answer::stored(created_at, expires_at, self.dated)
+    }
+
+    /// What the script is told of it, but for the value: the revision before, and numbers in decimal.
+    fn terms(&self) -> Terms {
+        let Draft {
+            revision,
+            owner,
+            header,
+            ..
+        } = &self.draft;
+        Terms {
+            revision: revision.to_be_bytes(),
+            last_byte: (header::LENGTH + owner.len() - 1).to_string(),
+            dated: self.dated.as_millis().to_string(),
+            till: (header.expires_at.as_millis() - 1).to_string(),
+        }
+    }
+}
+
+struct Terms {
+    revision: [u8; 8],
+    last_byte: String,
+    dated: String,
+    till: String,
 }
 
 impl Call for Save {
@@ -210,14 +256,27 @@ impl Call for Save {
         link: &Link,
         is_second: &mut bool,
     ) -> Result<Answers<Self>, RedisError> {
-        let revisions = calls.iter().map(|save| save.draft.revision.to_be_bytes());
-        let revisions: Vec<_> = revisions.collect();
-        let mut arguments: Vec<&[u8]> = Vec::with_capacity(3 * calls.len());
-        for (Self { draft, is_indexed }, revision) in calls.iter().zip(&revisions) {
-            let is_indexed: &[u8] = if *is_indexed { b"1" } else { b"0" };
-            arguments.extend([revision, &draft.value[..], is_indexed]);
+        let terms: Vec<_> = calls.iter().map(|save| save.terms()).collect();
+        let mut arguments: Vec<&[u8]> = Vec::with_capacity(6 * calls.len());
+        for (save, terms) in calls.iter().zip(&terms) {
+            arguments.extend([
+                &terms.revision[..],
+                &save.draft.value,
+                terms.last_byte.as_bytes(),
+                terms.dated.as_bytes(),
+                terms.till.as_bytes(),
+                if save.is_indexed { b"1" } else { b"0" },
+            ]);
         }
-        link.answers(&SAVE, calls, &arguments, is_second).await
+        let mut answers = link.answers(&SAVE, calls, &arguments, is_second).await?;
+        for (save, answer) in calls.iter().zip(&mut answers) {
+            if let Some(Ok(answer)) = answer
+                && answer.verdict == Verdict::AsDated
+            {
+                *answer = save.as_dated();
+            }
+        }
+        Ok(answers)
     }
 }
 

@@ -23,6 +23,7 @@ macro_rules! __conformance_checks {
             save::an_expired_session_cannot_be_saved
             save::an_unknown_session_cannot_be_saved
             save::a_save_moves_the_deadline_by_the_records_own_lifetime
+            save::a_save_takes_no_instant_from_the_record
             save::a_save_stops_at_the_absolute_timeout
             save::a_deadline_that_is_not_after_now_ends_the_session
             save::the_longest_lifetime_is_kept

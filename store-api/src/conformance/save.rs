@@ -6,7 +6,7 @@ use super::{
     AFTER_SOON, HOUR, Subject, assert_same, brief, expect_stored, expired, live, loaded, new_id,
     noted, record, stored,
 };
-use crate::{Age, Lifetime, Persistence, Record, Saved, SessionStore};
+use crate::{Age, Lifetime, Persistence, Record, Saved, SessionStore, Stamp};
 
 /// A new record is stored if no live one has its id, and then the id is taken (S1).
 pub async fn a_new_record_is_stored_once(subject: impl Subject) {
@@ -153,6 +153,35 @@ pub async fn a_save_moves_the_deadline_by_the_records_own_lifetime(subject: impl
         let passed = stamp.expires_at - created_at - idle;
         assert!(passed >= Duration::from_millis(20) && passed < Duration::from_mins(1));
         assert_same(&loaded(&store, record.id).await, &record);
+    }
+}
+
+/// When a session was created the store knows, whatever the record says (S3).
+pub async fn a_save_takes_no_instant_from_the_record(subject: impl Subject) {
+    let store = subject.store().await;
+    let mut known = stored(&store, record(HOUR, 2 * HOUR)).await;
+    let stamp = known.stamp.unwrap();
+    let moved = |by: time::Duration| Stamp {
+        created_at: stamp.created_at + by,
+        expires_at: stamp.expires_at + by,
+        ..stamp
+    };
+    let far = time::Duration::hours(3);
+    for claimed in [None, Some(moved(far)), Some(moved(-far))] {
+        subject.pass(Duration::from_millis(20)).await;
+        let record = Record {
+            stamp: claimed,
+            ..known
+        };
+        known = stored(&store, record).await;
+        let saved = known.stamp.unwrap();
+        assert_eq!(saved.created_at, stamp.created_at, "{claimed:?}");
+        let passed = saved.expires_at - stamp.expires_at;
+        assert!(
+            passed >= Duration::from_millis(20) && passed < Duration::from_mins(1),
+            "{claimed:?}"
+        );
+        assert_same(&loaded(&store, known.id).await, &known);
     }
 }
 

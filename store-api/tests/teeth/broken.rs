@@ -25,6 +25,8 @@ pub enum Flaw {
     InsertWhenTheUpdateFindsNothing,
     /// A save begins the absolute timeout again.
     CreatedAtMoves,
+    /// A save believes when the record says that it was created.
+    CreatedWhenTheRecordSays,
     /// A save that stores nothing says that it did.
     StoredForARefusedSave,
     /// A touch moves the deadline of the dead.
@@ -158,6 +160,13 @@ impl SessionStore for BrokenStore {
                 (Flaw::CreatedAtMoves, Verdict::Store(held)) => {
                     verdict = Verdict::Store(Held {
                         created_at: now,
+                        ..held
+                    });
+                }
+                (Flaw::CreatedWhenTheRecordSays, Verdict::Store(held)) => {
+                    let said = record.stamp.map(|stamp| stamp.created_at.into());
+                    verdict = Verdict::Store(Held {
+                        created_at: said.unwrap_or(held.created_at),
                         ..held
                     });
                 }

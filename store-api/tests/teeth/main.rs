@@ -57,6 +57,8 @@ teeth! {
         an_ended_session_cannot_be_saved an_expired_session_cannot_be_saved
         an_unknown_session_cannot_be_saved an_end_beats_a_late_save;
     created_at_moves: CreatedAtMoves => a_save_moves_the_deadline_by_the_records_own_lifetime;
+    created_when_the_record_says: CreatedWhenTheRecordSays =>
+        a_save_takes_no_instant_from_the_record;
     stored_for_a_refused_save: StoredForARefusedSave => a_save_of_another_revision_conflicts
         a_new_record_is_stored_once sixteen_writers_lose_nothing;
     touch_revives: TouchRevives => a_dead_session_cannot_be_touched

@@ -1,27 +1,31 @@
 -- Replaces live records, each by itself.
--- KEYS: the records. ARGV, for each: the revision it has to have, the new value with a nonce, as
--- one that waits and has no instants yet, 1 if its owner's index has it.
--- Most calls of the store run this: it does without the functions of held.lua. And Lua hashes every
--- byte of every string: no more is read than the owners mostly take, and the value is not put
--- together here, unless the user may not use SETRANGE. Until it is dated it is no record.
-local GONE, CONFLICT, UNINDEXED, CORRUPT = '\0', '\2', '\3', '\4'
+-- KEYS: the records. ARGV, for each: the revision it has to have, the new value with a nonce, the
+-- place of the last byte of its header and owner, when its caller has dated it, its last
+-- millisecond, 1 if its owner's index has it.
+-- Most calls of the store run this: it does without the functions of held.lua. Mostly owner and
+-- timeouts are what they were, and the caller's date is right: then the value is stored as it is.
+-- Lua hashes every byte of every string, and a value that is put together here is two of them.
+local GONE, STORED, CONFLICT, UNINDEXED, CORRUPT, AS_DATED = '\0', 1, '\2', '\3', '\4', '\6'
+local FAR = 100 -- milliseconds from the server's clock at which a date is wrong
 local call, read, write = redis.call, struct.unpack, struct.pack
+local time = call('TIME')
+local clock = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function one(key, revision, value, indexed)
-  local held = call('GETRANGE', key, '0', '83')
+-- Any other record: it is judged and dated by its own clock, as in held.lua.
+local function reckoned(key, revision, value, indexed)
+  local held = call('GETRANGE', key, '0', '307')
   local kind = held:byte(1)
   if not kind or kind == 2 or kind == 3 then return GONE end
-  local left = call('PTTL', key)
-  if kind ~= 1 or #held < 52 or left < 0 then return CORRUPT end
+  if kind ~= 1 or #held < 52 then return CORRUPT end
   local expires_at, created_at = read('>I8I8', held, 19)
-  local now = expires_at - 1 - left
+  local left = call('PTTL', key)
+  local now = left < 0 and clock or expires_at - 1 - left -- somebody has made it last
   if held:sub(3, 10) ~= revision then
     if held:sub(3, 18) ~= value:sub(3, 18) then return CONFLICT end
-    return write('>BI8I8I8', 1, created_at, expires_at, now) -- this very save, sent again
+    return write('>BI8I8I8', STORED, created_at, expires_at, now) -- this very save, sent again
   end
   local was_absolute, was_length = read('>I8I2', held, 43)
   local idle, absolute, length = read('>I8I8I2', value, 35)
-  if was_length > 32 then held = call('GETRANGE', key, '0', '307') end
   local left_owner = '' -- whose it is no more
   if held:sub(43, 52 + was_length) ~= value:sub(43, 52 + length) then
     -- another absolute timeout or owner
@@ -39,10 +43,22 @@ local function one(key, revision, value, indexed)
   end
   local rest = ends - now - 1
   if rest < 1 then rest = 1 end
-  rest = string.format('%d', rest)
-  local head = '\1' .. value:sub(2, 18) .. write('>I8I8', ends, created_at)
-  call('SET', key, value, 'PX', rest)
-  local dated = redis.pcall('SETRANGE', key, '0', head)
-  if type(dated) == 'table' then call('SET', key, head .. value:sub(35), 'PX', rest) end
-  return write('>BI8I8I8', 1, created_at, ends, now) .. left_owner
+  value = value:sub(1, 18) .. write('>I8I8', ends, created_at) .. value:sub(35)
+  call('SET', key, value, 'PX', string.format('%d', rest))
+  return write('>BI8I8I8', STORED, created_at, ends, now) .. left_owner
+end
+
+local function one(key, revision, value, last, dated, till, indexed)
+  local held, behind = call('GETRANGE', key, '0', last), clock - dated
+  if
+    held:byte(1) == 1
+    and held:sub(3, 10) == revision
+    and held:sub(27) == value:sub(27, last + 1) -- begun then, these timeouts, this owner
+    and behind < FAR
+    and behind > -FAR
+  then
+    call('SET', key, value, 'PXAT', till)
+    return AS_DATED
+  end
+  return reckoned(key, revision, value, indexed)
 end

@@ -95,24 +95,6 @@ async fn the_rights_in_the_readme_are_enough() {
     store.expire(moved.id).await.unwrap();
 }
 
-/// A save dates the record by `SETRANGE`, or else without.
-#[tokio::test]
-async fn a_user_without_setrange_saves_all_the_same() {
-    let own = OwnServer::start("").await;
-    let _: String = own
-        .run("ACL SETUSER ann on >secret ~* +@all -setrange")
-        .await;
-    let url = own.url("?user=ann&pass=secret");
-    let store = RedisStore::connect(&url).await.unwrap();
-    let first = stored(&store, owned("ann")).await;
-    let second = stored(&store, first.clone()).await;
-    let found = store.load(first.id).await.unwrap().unwrap();
-    assert_eq!((found.revision, &found.data), (2, &first.data));
-    let (found, second) = (found.stamp.unwrap(), second.stamp.unwrap());
-    assert_eq!(found.created_at, first.stamp.unwrap().created_at);
-    assert_eq!(found.expires_at, second.expires_at);
-}
-
 #[tokio::test]
 async fn a_read_only_server_says_so_and_still_serves() {
     let writer = RedisStore::builder(&server()).prefix(unique_prefix());

@@ -24,26 +24,28 @@ async fn every_write_leaves_an_expiry_a_millisecond_before_the_deadline() {
     let path = key(&store, created.id);
     let (deadline, ends) = deadlines(&path).await;
     // How far the record's own clock is from the server's: what was estimated at creation.
-    let mut apart = deadline - ends - 1;
+    let apart = deadline - ends - 1;
     println!("record_clock_off_ms={apart}");
     assert!(apart.abs() < 1_000, "{apart}");
-    let mut check = |deadline: i64, ends: i64, what: &str| {
-        let before = std::mem::replace(&mut apart, deadline - ends - 1);
+    let check = |deadline: i64, ends: i64, before: i64, what: &str| {
+        let apart = deadline - ends - 1;
         assert!(
             (before - 50..=before).contains(&apart),
             "{what}: {before} {apart}"
         );
+        apart
     };
 
     tokio::time::sleep(Duration::from_millis(20)).await;
     store.touch(created.id, 1).await.unwrap().unwrap();
     let (touched, ends) = deadlines(&path).await;
     assert!(touched >= deadline + 20);
-    check(touched, ends, "a touch");
+    check(touched, ends, apart, "a touch");
 
     let saved = stored(&store, created).await;
     let (deadline, ends) = deadlines(&path).await;
-    check(deadline, ends, "a save");
+    // A save's expiry is an instant by the server's clock.
+    let apart = check(deadline, ends, 0, "a save");
 
     let moved = Record {
         id: record().id,
@@ -52,7 +54,7 @@ async fn every_write_leaves_an_expiry_a_millisecond_before_the_deadline() {
     let rotated = store.rotate(saved.id, &moved, Age::Restart).await.unwrap();
     assert!(matches!(rotated, Saved::Stored(_)));
     let (deadline, ends) = deadlines(&key(&store, moved.id)).await;
-    check(deadline, ends, "a rotation");
+    check(deadline, ends, apart, "a rotation");
     let _: u64 = run(&format!("EXISTS {path}")).await;
 }
 
@@ -146,18 +148,14 @@ async fn a_key_of_another_type_is_corrupt_and_can_be_ended() {
 }
 
 #[tokio::test]
-async fn what_is_cut_short_or_never_expires_is_corrupt() {
+async fn what_is_cut_short_is_corrupt() {
     let store = fresh_store().await;
-    for (make, loads) in [
-        ("SET {} \u{1}", false),
-        ("SET {} spoiled", false),
-        ("PERSIST {}", true),
-    ] {
+    for make in ["SET {} \u{1}", "SET {} spoiled"] {
         let session = stored(&store, owned("ann")).await;
         let path = key(&store, session.id);
         let _: redis::Value = run(&make.replace("{}", &path)).await;
-        assert_eq!(store.load(session.id).await.is_ok(), loads, "{make}");
         for failed in [
+            store.load(session.id).await.map(drop),
             store.save(&session).await.map(drop),
             store.touch(session.id, 1).await.map(drop),
         ] {
@@ -169,6 +167,34 @@ async fn what_is_cut_short_or_never_expires_is_corrupt() {
         store.list("ann").await.unwrap();
         store.expire(session.id).await.unwrap();
         assert_eq!(store.load(session.id).await.unwrap(), None);
+    }
+}
+
+/// Redis judges, and is told to keep it for ever. There is no time of its own to reckon with.
+#[tokio::test]
+async fn what_never_expires_cannot_be_touched_and_does_once_it_is_saved() {
+    let store = fresh_store().await;
+    for knows_when_it_was_created in [true, false] {
+        let session = stored(&store, owned("ann")).await;
+        let path = key(&store, session.id);
+        let _: u64 = run(&format!("PERSIST {path}")).await;
+        let found = store.load(session.id).await.unwrap();
+        let touched = store.touch(session.id, 1).await;
+        assert!(matches!(touched, Err(Error::Corrupt { .. })), "{touched:?}");
+        let found = Record {
+            stamp: found
+                .clone()
+                .unwrap()
+                .stamp
+                .filter(|_| knows_when_it_was_created),
+            ..found.unwrap()
+        };
+        let saved = stored(&store, found).await;
+        let (deadline, ends) = deadlines(&path).await;
+        let apart = deadline - ends - 1;
+        println!("record_clock_off_ms={apart}");
+        assert!(apart.abs() <= 50, "{apart}");
+        assert!(store.touch(saved.id, 2).await.unwrap().is_some());
     }
 }
 

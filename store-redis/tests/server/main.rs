@@ -1,6 +1,7 @@
 //! What is only this store's own. Needs servers: `scripts/with-servers`.
 
 mod crashes;
+mod dates;
 mod errors;
 mod faults;
 mod keys;

@@ -9,7 +9,7 @@ use cloakroom_test_support::{Cut, Proxy, Way};
 use crate::support::{owned, record, run, server, stored, unique_prefix};
 
 /// A store that reaches the server through a proxy, by one connection, and another that does not.
-async fn stores() -> (Proxy, RedisStore, RedisStore) {
+pub(crate) async fn stores() -> (Proxy, RedisStore, RedisStore) {
     let address = server().trim_start_matches("redis://").parse().unwrap();
     let proxy = Proxy::start(address).await;
     let prefix = unique_prefix();

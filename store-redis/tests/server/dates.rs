@@ -1,0 +1,108 @@
+//! Who dates a save: its caller, if the server finds that to be right, or else the script.
+
+use std::time::Duration;
+
+use cloakroom_store_api::{Lifetime, Persistence, Record, SessionStore};
+use cloakroom_test_support::Way;
+use time::OffsetDateTime;
+
+use crate::{
+    resent::stores,
+    servers::OwnServer,
+    support::{key, owned, run, stored},
+};
+
+/// How often the server has been asked what is left of a key, as only a script that dates a
+/// record itself does.
+async fn reckonings(server: &OwnServer) -> u64 {
+    let stats: String = server.run("INFO commandstats").await;
+    let of_pttl = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_pttl:calls="));
+    let calls = of_pttl.and_then(|stats| stats.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
+}
+
+/// What is changed of a record before it is saved.
+type Change = fn(&mut Record);
+
+fn absolute(hours: u64) -> Lifetime {
+    let absolute = Duration::from_hours(hours);
+    Lifetime::new(Persistence::Browser, Duration::from_mins(30), absolute)
+}
+
+#[tokio::test]
+async fn a_script_reckons_only_what_its_caller_cannot_know() {
+    let server = OwnServer::start("").await;
+    let store = server.fresh().connect().await.unwrap();
+    let mut session = stored(&store, owned("ann")).await;
+    let created_at = session.stamp.unwrap().created_at;
+    let cases: [(&str, u64, Change); 8] = [
+        ("the same", 0, |_| {}),
+        ("the same again", 0, |_| {}),
+        ("no stamp", 1, |record| record.stamp = None),
+        ("another creation", 1, |record| {
+            record.stamp.as_mut().unwrap().created_at -= Duration::from_millis(1);
+        }),
+        ("another timeout", 1, |record| record.lifetime = absolute(3)),
+        ("the same after it", 0, |_| {}),
+        // Twice: it is entered in the index in between.
+        ("another owner", 2, |record| {
+            record.owner = "bob".parse().ok();
+        }),
+        ("no owner", 1, |record| record.owner = None),
+    ];
+    for (what, expected, change) in cases {
+        change(&mut session);
+        let mut asked = u64::MAX;
+        // A machine that is busy elsewhere makes a save late.
+        for _ in 0..10 {
+            let before = reckonings(&server).await;
+            session = stored(&store, session).await;
+            asked = asked.min(reckonings(&server).await - before);
+            if asked == 0 || expected > 0 {
+                break;
+            }
+        }
+        println!("{what}: asked={asked}");
+        assert_eq!(asked, expected, "{what}");
+        let saved = session.stamp.unwrap();
+        assert_eq!(saved.created_at, created_at, "{what}");
+        let found = store.load(session.id).await.unwrap().unwrap();
+        assert_eq!(found.owner, session.owner, "{what}");
+    }
+}
+
+/// What a save says is what is stored, and to the millisecond when Redis ends it.
+#[tokio::test]
+async fn a_save_that_was_long_on_its_way_is_dated_where_it_arrives() {
+    const WAY: Duration = Duration::from_millis(300);
+    let (proxy, store, direct) = stores().await;
+    let mut session = stored(&store, owned("ann")).await;
+    for way in [Duration::ZERO, WAY] {
+        proxy.set(match way.is_zero() {
+            true => Way::Open,
+            false => Way::Slow(way),
+        });
+        let (seconds, micros): (i128, i128) = run("TIME").await;
+        let asked =
+            OffsetDateTime::from_unix_timestamp_nanos(seconds * 1_000_000_000 + micros * 1_000);
+        session = stored(&store, session).await;
+        let stamp = session.stamp.unwrap();
+        let dated = stamp.expires_at - session.lifetime.idle();
+        let after = dated - asked.unwrap();
+        println!(
+            "on_its_way_ms={} dated_after_ms={}",
+            way.as_millis(),
+            after.whole_milliseconds()
+        );
+        assert!(after + Duration::from_millis(20) >= way, "{after}");
+
+        let found = direct.load(session.id).await.unwrap().unwrap();
+        assert_eq!(found.stamp.unwrap().expires_at, stamp.expires_at);
+        let ends: i128 = run(&format!("PEXPIRETIME {}", key(&store, session.id))).await;
+        let apart = stamp.expires_at.unix_timestamp_nanos() / 1_000_000 - ends - 1;
+        println!("record_clock_off_ms={apart}");
+        assert!((-50..=0).contains(&apart), "{apart}");
+    }
+}
