@@ -12,7 +12,7 @@ start_redis() {
     certificate "$1"
     for _ in {1..20}; do
         tls=$(free_port)
-        if run_redis "$1" --unixsocket "$1/redis.sock" --tls-port "$tls" --tls-auth-clients no \
+        if run_redis "$1" --repl-diskless-sync-delay 0 --unixsocket "$1/redis.sock" --tls-port "$tls" --tls-auth-clients no \
             --tls-cert-file "$1/server.pem" --tls-key-file "$1/server.key" --tls-ca-cert-file "$1/ca.pem"; then
             export CLOAKROOM_TEST_REDIS_URL=redis://127.0.0.1:$port
             export CLOAKROOM_TEST_REDIS_UNIX_URL=redis+unix://$1/redis.sock

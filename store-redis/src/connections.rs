@@ -6,7 +6,10 @@ mod source;
 use std::{
     collections::HashMap,
     pin::pin,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,9 @@ use redis::{
     Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
-    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{
+        MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo,
+    },
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -25,7 +30,7 @@ pub(crate) use crate::connections::source::Source;
 #[derive(Debug)]
 pub(crate) struct Connections {
     source: Source,
-    slots: Vec<Slot>,
+    slots: Vec<Arc<Slot>>,
     next: AtomicUsize,
     deadline: Duration,
 }
@@ -49,7 +54,7 @@ impl Connections {
     pub(crate) fn new(source: Source, count: usize, deadline: Duration) -> Self {
         Self {
             source,
-            slots: (0..count).map(|_| Slot::default()).collect(),
+            slots: (0..count).map(|_| Arc::default()).collect(),
             next: AtomicUsize::new(0),
             deadline,
         }
@@ -104,7 +109,7 @@ impl Connections {
         let mut is_sent_again = false;
         loop {
             let (number, connection) = self.connection(slot, until).await?;
-            let sent = pin!(send(connection));
+            let sent = pin!(send(connection.clone()));
             match self.answered(slot, number, until, sent).await {
                 Err(error) if self.is_lost(&error) => {
                     slot.discard(number);
@@ -114,12 +119,16 @@ impl Connections {
                     is_sent_again = true;
                     *is_second = true;
                 }
+                Err(error) if self.is_cluster() && error.is_timeout() => {
+                    slot.check(number, connection);
+                    return Err(error);
+                }
                 answer => return answer,
             }
         }
     }
 
-    fn slot(&self) -> &Slot {
+    fn slot(&self) -> &Arc<Slot> {
         &self.slots[self.next.fetch_add(1, Relaxed) % self.slots.len()]
     }
 
@@ -150,7 +159,7 @@ impl Connections {
         }
     }
 
-    /// Whether a connection is of no use any more. A cluster's heals itself.
+    /// Whether a connection is of no use any more. A cluster's heals itself, mostly.
     fn is_lost(&self, error: &RedisError) -> bool {
         if self.is_cluster() {
             return false;
@@ -196,6 +205,19 @@ impl Connection {
             Self::Server(connection) => connection.req_packed_commands(commands, 0, count).await,
             Self::Cluster(connection) => connection.req_packed_commands(commands, 0, count).await,
         }
+    }
+
+    /// Whether any server of a cluster answers.
+    async fn answers(self) -> bool {
+        let Self::Cluster(mut connection) = self else {
+            return true;
+        };
+        let any = Some(ResponsePolicy::OneSucceeded);
+        let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, any));
+        connection
+            .route_command(redis::cmd("PING"), all)
+            .await
+            .is_ok()
     }
 
     /// The masters of a cluster, by the names that the connection has for them.

@@ -1,7 +1,12 @@
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use redis::{RedisError, RedisResult};
+use tokio::time::timeout;
 
 use crate::connections::{Connection, Source};
 
@@ -18,7 +23,12 @@ struct Held {
     connection: Option<Connection>,
     /// Counts the connections, so that nobody discards the next one for the fault of the last.
     number: u64,
+    /// Somebody is finding out whether this connection is of any use.
+    is_checked: bool,
 }
+
+/// More than one of a cluster's servers takes to answer, on a busy machine.
+const ANSWERING: Duration = Duration::from_millis(300);
 
 impl Slot {
     /// The connection and its number, opened if it has to be.
@@ -42,6 +52,7 @@ impl Slot {
                 let mut held = self.held.lock();
                 held.connection = Some(connection.clone());
                 held.number += 1;
+                held.is_checked = false;
                 Ok((held.number, connection))
             }
             Err(error) => {
@@ -55,6 +66,34 @@ impl Slot {
     pub(crate) fn held(&self) -> Option<(u64, Connection)> {
         let held = self.held.lock();
         Some((held.number, held.connection.clone()?))
+    }
+
+    /// Finds out, beside its callers, whether a cluster's connection that has not answered in time
+    /// answers at all, and lets go of it if not.
+    ///
+    /// One server may be slow, or gone: that is no reason to connect to all of them anew. But after
+    /// a failover it happens that a connection answers nobody any more, whichever server is asked.
+    pub(crate) fn check(self: &Arc<Self>, number: u64, connection: Connection) {
+        {
+            let mut held = self.held.lock();
+            if held.number != number || mem::replace(&mut held.is_checked, true) {
+                return;
+            }
+        }
+        let slot = Arc::clone(self);
+        tokio::spawn(async move {
+            match timeout(ANSWERING, connection.answers()).await {
+                Ok(true) => slot.checked(number),
+                Ok(false) | Err(_) => slot.discard(number),
+            }
+        });
+    }
+
+    fn checked(&self, number: u64) {
+        let mut held = self.held.lock();
+        if held.number == number {
+            held.is_checked = false;
+        }
     }
 
     /// Lets go of the connection, if it is still the one of this number.

@@ -57,7 +57,7 @@ async fn a_killed_master_of_a_cluster_is_replaced() {
             if !done {
                 all = false;
                 failed += 1;
-                elsewhere += u32::from(!disturbed.contains(session.id.as_bytes()));
+                elsewhere += usize::from(!disturbed.contains(session.id.as_bytes()));
             }
             sessions.push(session);
         }
@@ -74,8 +74,73 @@ async fn a_killed_master_of_a_cluster_is_replaced() {
         began.elapsed().as_millis()
     );
     assert!(!disturbed.is_empty());
-    assert_eq!(elsewhere, 0, "other shards are undisturbed");
+    // Other shards are undisturbed, unless one of the two connections has to be replaced: then as long
+    // as that takes, which each session meets once or twice.
+    let others = sessions.len() - disturbed.len();
+    assert!(elsewhere <= 2 * others, "{elsewhere}");
     assert!(worst < Duration::from_secs(2), "{worst:?}");
+}
+
+/// As all servers are frozen, none answers the connection, whatever the reason may be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_connection_to_a_cluster_that_answers_nobody_is_replaced() {
+    let own = Own::start("redis-cluster", "CLOAKROOM_TEST_REDIS_CLUSTER_URL");
+    let hosts: Vec<_> = own.hosts().map(str::to_owned).collect();
+    let store = RedisStore::connect(&own.url).await.unwrap();
+    let session = stored(&store, owned("ann")).await;
+    // The store has two connections to each master.
+    for _ in 0..2 {
+        store.load(session.id).await.unwrap().unwrap();
+    }
+    let mut processes = Vec::new();
+    for host in &hosts {
+        processes.push(own::process(host).await);
+    }
+    let before = clients(&hosts).await;
+    processes
+        .iter()
+        .for_each(|process| own::signal("STOP", process));
+    let (mut frozen, mut longest) = (0, Duration::ZERO);
+    for _ in 0..4 {
+        let began = Instant::now();
+        frozen += u32::from(store.load(session.id).await.is_err());
+        longest = longest.max(began.elapsed());
+    }
+    processes
+        .iter()
+        .for_each(|process| own::signal("CONT", process));
+    let began = Instant::now();
+    while !matches!(store.load(session.id).await, Ok(Some(_))) {
+        assert!(began.elapsed() < PATIENCE, "it does not come back");
+    }
+    // By either connection.
+    store.load(session.id).await.unwrap().unwrap();
+    let after = clients(&hosts).await;
+    let kept = before.intersection(&after).count();
+    println!(
+        "frozen={frozen} longest_ms={} resumed_after_ms={} connections={} kept={kept}",
+        longest.as_millis(),
+        began.elapsed().as_millis(),
+        before.len(),
+    );
+    assert_eq!((frozen, kept), (4, 0));
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+}
+
+/// The connections of clients to these servers, by their addresses.
+async fn clients(hosts: &[String]) -> BTreeSet<String> {
+    let mut clients = BTreeSet::new();
+    for host in hosts {
+        let list: String = own::run(host, "CLIENT LIST TYPE normal").await;
+        let addresses = list.lines().filter(|line| !line.contains("cmd=client"));
+        clients.extend(addresses.map(|line| {
+            let (_, address) = line.split_once("laddr=").unwrap();
+            let (_, from) = line.split_once("addr=").unwrap();
+            let word = |text: &str| text.split(' ').next().unwrap().to_owned();
+            format!("{} to {}", word(from), word(address))
+        }));
+    }
+    clients
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

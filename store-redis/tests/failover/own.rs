@@ -55,11 +55,18 @@ pub(crate) async fn run<T: FromRedisValue>(host: &str, words: &str) -> T {
 
 /// Ends a server as a crash would.
 pub(crate) async fn kill(host: &str) {
+    signal("KILL", &process(host).await);
+}
+
+/// The process of a server.
+pub(crate) async fn process(host: &str) -> String {
     let info: String = run(host, "INFO server").await;
-    let process = info
-        .lines()
-        .find_map(|line| line.strip_prefix("process_id:"))
-        .unwrap();
-    let killed = Command::new("kill").args(["-s", "KILL", process]).status();
-    assert!(killed.unwrap().success());
+    let process = |line: &str| line.strip_prefix("process_id:").map(str::to_owned);
+    info.lines().find_map(process).unwrap()
+}
+
+/// Stops, continues or ends a process: `STOP`, `CONT`, `KILL`.
+pub(crate) fn signal(name: &str, process: &str) {
+    let sent = Command::new("kill").args(["-s", name, process]).status();
+    assert!(sent.unwrap().success());
 }

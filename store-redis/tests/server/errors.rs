@@ -112,7 +112,7 @@ async fn a_read_only_server_says_so_and_still_serves() {
     // The first synchronisation takes a moment.
     while !matches!(reader.load(session.id).await, Ok(Some(_))) {
         tries += 1;
-        assert!(tries < 500, "no replica after 5 s");
+        assert!(tries < 2_000, "no replica after 20 s");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     for failed in [
