@@ -21,12 +21,49 @@ use crate::{
 /// cluster's servers.
 const SLACK: Duration = Duration::from_hours(1);
 
+/// What a script is told to enter a session.
+struct Entry {
+    id: SessionId,
+    /// Instants and milliseconds in decimal: what the session cannot outlive, what is long past, how
+    /// long the index has to be there.
+    latest: String,
+    past: String,
+    left: String,
+}
+
+impl Entry {
+    /// For a session that can live for so many milliseconds from now.
+    async fn new(link: &Link, id: SessionId, life: u64) -> Result<Self> {
+        let (now, life) = (link.now().await?, Duration::from_millis(life));
+        Ok(Self {
+            id,
+            latest: (now + life).as_millis().to_string(),
+            past: (now - SLACK).as_millis().to_string(),
+            left: (life + SLACK).as_millis().to_string(),
+        })
+    }
+
+    fn arguments(&self) -> [&[u8]; 4] {
+        let Self {
+            id,
+            latest,
+            past,
+            left,
+        } = self;
+        [
+            id.as_bytes(),
+            latest.as_bytes(),
+            past.as_bytes(),
+            left.as_bytes(),
+        ]
+    }
+}
+
 /// Enters a session that can live for so many milliseconds.
 pub(crate) async fn index(link: &Link, owner: &str, id: SessionId, life: u64) -> Result<()> {
     let key = link.prefix().owner(owner);
-    let (life, slack) = (life.to_string(), SLACK.as_millis().to_string());
-    let arguments: [&[u8]; 3] = [id.as_bytes(), life.as_bytes(), slack.as_bytes()];
-    let entered = link.answer(&INDEX, &[&key], &arguments).await;
+    let entry = Entry::new(link, id, life).await?;
+    let entered = link.answer(&INDEX, &[&key], &entry.arguments()).await;
     entered
         .map(drop)
         .map_err(|error| link.sorted(error, About::Store))
@@ -43,13 +80,9 @@ pub(crate) async fn index_and_put(
     left: u64,
 ) -> Result<bool> {
     let keys = [&*link.prefix().owner(owner), &*link.prefix().record(id)];
-    let (life, slack, left) = (
-        life.to_string(),
-        SLACK.as_millis().to_string(),
-        left.to_string(),
-    );
-    let (life, slack, left) = (life.as_bytes(), slack.as_bytes(), left.as_bytes());
-    let arguments: [&[u8]; 5] = [id.as_bytes(), life, slack, value, left];
+    let (entry, left) = (Entry::new(link, id, life).await?, left.to_string());
+    let value: [&[u8]; 2] = [value, left.as_bytes()];
+    let arguments = [&entry.arguments()[..], &value].concat();
     let stored = link.answer(&CREATE, &keys, &arguments).await;
     // Only the index can be of a wrong type: a record's key that is, is taken.
     let stored = stored.map_err(|error| link.sorted(error, About::Store))?;

@@ -49,6 +49,7 @@ async fn entries_go_by_their_score_only() {
         "ZADD {index} {long_dead} 0123456789abcdef {just_dead} fedcba9876543210"
     ))
     .await;
+    let _: u64 = run(&format!("PEXPIRE {index} {hour}")).await;
     let session = stored(&store, owned("ann")).await;
     let left: Vec<Vec<u8>> = run(&format!("ZRANGE {index} 0 -1")).await;
     assert_eq!(left, [&b"fedcba9876543210"[..], session.id.as_bytes()]);
