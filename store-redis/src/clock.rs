@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 
 /// What the server's clock shows, as far as this process can tell without asking.
 ///
-/// It dates new records and says how much of a record remains. It judges nothing: Redis does
-/// that, and the scripts reckon from what Redis says is left of a record. Its error is at most
-/// half of how long the server took to say the time, and what the clocks have drifted since.
+/// It dates new records, and saves if the server agrees; it says how much of a record remains, and
+/// an owner's index goes by it. It judges nothing: Redis does that. Its error is at most half of how
+/// long the server took to say the time, what the clocks have drifted since, and by what somebody has
+/// set the server's.
 #[derive(Debug)]
 pub(crate) struct ServerClock {
     start: Instant,
@@ -50,23 +51,33 @@ impl ServerClock {
     /// What the server's clock shows, unless it is time to ask the server: nobody ever did, or
     /// not for long, and nobody else does just now.
     pub(crate) fn now(&self) -> Reading<'_> {
-        let at = Instant::now();
-        let known = *self.known.lock();
-        if let Some(
-            known @ Known {
-                measured, checked, ..
-            },
-        ) = known
-            && !known.has_leapt(at, SystemTime::now())
-            && (at.duration_since(checked) < TRUST || self.measuring.swap(true, Relaxed))
+        let (known, at) = self.read();
+        if let Some(known) = known
+            && (at.duration_since(known.checked) < TRUST || self.measuring.swap(true, Relaxed))
         {
-            let passed = at.duration_since(self.start);
-            return Reading::Known(Timestamp::from_millis(measured.origin) + passed);
+            return Reading::Known(self.shown(&known, at));
         }
         Reading::Due(Measurement {
             clock: self,
             began: at,
         })
+    }
+
+    /// The same for whom it may be wrong: however long ago the server was asked.
+    pub(crate) fn estimate(&self) -> Option<Timestamp> {
+        let (known, at) = self.read();
+        known.map(|known| self.shown(&known, at))
+    }
+
+    /// What is known, unless the machine has slept since; and the time.
+    fn read(&self) -> (Option<Known>, Instant) {
+        let known = *self.known.lock();
+        let (at, wall) = (Instant::now(), SystemTime::now());
+        (known.filter(|known| !known.has_leapt(at, wall)), at)
+    }
+
+    fn shown(&self, known: &Known, at: Instant) -> Timestamp {
+        Timestamp::from_millis(known.measured.origin) + at.duration_since(self.start)
     }
 
     fn record(&self, measured: Measured) {

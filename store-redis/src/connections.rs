@@ -109,7 +109,7 @@ impl Connections {
         let mut is_sent_again = false;
         loop {
             let (number, connection) = self.connection(slot, until).await?;
-            let sent = pin!(send(connection.clone()));
+            let sent = pin!(send(connection));
             match self.answered(slot, number, until, sent).await {
                 Err(error) if self.is_lost(&error) => {
                     slot.discard(number);
@@ -120,7 +120,7 @@ impl Connections {
                     *is_second = true;
                 }
                 Err(error) if self.is_cluster() && error.is_timeout() => {
-                    slot.check(number, connection);
+                    slot.check(number);
                     return Err(error);
                 }
                 answer => return answer,
@@ -144,7 +144,7 @@ impl Connections {
 
     async fn answered<T>(
         &self,
-        slot: &Slot,
+        slot: &Arc<Slot>,
         number: u64,
         until: Instant,
         sent: impl Future<Output = RedisResult<T>>,
@@ -153,7 +153,10 @@ impl Connections {
             Ok(answer) => answer,
             Err(_) => {
                 // It may hang, and whoever comes next is not to wait for it.
-                slot.discard(number);
+                match self.is_cluster() {
+                    true => slot.check(number),
+                    false => slot.discard(number),
+                }
                 Err(error::late(self.deadline))
             }
         }

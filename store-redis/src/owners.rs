@@ -17,9 +17,13 @@ use crate::{
     scripts::{CREATE, EXPIRE, INDEX},
 };
 
-/// By how much entries outlive their sessions: for a call's way, and for the clocks of a
-/// cluster's servers.
+/// By how much an index outlives its sessions: for a call's way, and for the clocks of a cluster's
+/// servers.
 const SLACK: Duration = Duration::from_hours(1);
+
+/// By how much entries do: for those, and for what the server's clock may have been set by since it
+/// was asked.
+const LONG_PAST: Duration = Duration::from_hours(24);
 
 /// What a script is told to enter a session.
 struct Entry {
@@ -38,7 +42,7 @@ impl Entry {
         Ok(Self {
             id,
             latest: (now + life).as_millis().to_string(),
-            past: (now - SLACK).as_millis().to_string(),
+            past: (now - LONG_PAST).as_millis().to_string(),
             left: (life + SLACK).as_millis().to_string(),
         })
     }

@@ -159,10 +159,10 @@ pub(crate) async fn put(
 
 /// Replaces a live record, by a script.
 pub(crate) async fn save(link: &Link, record: &Record) -> Result<Saved> {
-    let save = Save::new(record, link.now().await?, false)?;
+    let save = Save::new(record, dated(link), false)?;
     let mut answer = lane::ask(link, save).await?;
     while answer.verdict == Verdict::Unindexed {
-        let save = Save::new(record, link.now().await?, true)?;
+        let save = Save::new(record, dated(link), true)?;
         let Draft { owner, id, .. } = &save.draft;
         owners::index(link, owner, *id, save.draft.absolute()).await?;
         answer = lane::ask_alone(link, save).await?;
@@ -173,6 +173,15 @@ pub(crate) async fn save(link: &Link, record: &Record) -> Result<Saved> {
         Verdict::Conflict => Saved::Conflict,
         _ => Saved::Gone,
     })
+}
+
+/// The date of a save that begins now; nothing right if it is not known.
+///
+/// In a cluster the script dates each: the servers' clocks may differ, and a session that was created
+/// by one of them may have moved to another.
+fn dated(link: &Link) -> Timestamp {
+    let estimate = link.shared.clock.estimate().filter(|_| !link.is_cluster());
+    estimate.unwrap_or_else(|| Timestamp::from_millis(0))
 }
 
 /// Asks for a live record to be replaced.

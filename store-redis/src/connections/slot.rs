@@ -1,5 +1,4 @@
 use std::{
-    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -73,27 +72,28 @@ impl Slot {
     ///
     /// One server may be slow, or gone: that is no reason to connect to all of them anew. But after
     /// a failover it happens that a connection answers nobody any more, whichever server is asked.
-    pub(crate) fn check(self: &Arc<Self>, number: u64, connection: Connection) {
-        {
-            let mut held = self.held.lock();
-            if held.number != number || mem::replace(&mut held.is_checked, true) {
-                return;
-            }
-        }
-        let slot = Arc::clone(self);
+    pub(crate) fn check(self: &Arc<Self>, number: u64) {
+        let Some((connection, checking)) = self.begin_check(number) else {
+            return;
+        };
         tokio::spawn(async move {
-            match timeout(ANSWERING, connection.answers()).await {
-                Ok(true) => slot.checked(number),
-                Ok(false) | Err(_) => slot.discard(number),
+            let answered = timeout(ANSWERING, connection.answers()).await;
+            if !answered.unwrap_or(false) {
+                checking.slot.discard(number);
             }
         });
     }
 
-    fn checked(&self, number: u64) {
+    /// The connection of this number, unless it is being checked already.
+    fn begin_check(self: &Arc<Self>, number: u64) -> Option<(Connection, Checking)> {
         let mut held = self.held.lock();
-        if held.number == number {
-            held.is_checked = false;
+        if held.number != number || held.is_checked {
+            return None;
         }
+        let connection = held.connection.clone()?;
+        held.is_checked = true;
+        let slot = Arc::clone(self);
+        Some((connection, Checking { slot, number }))
     }
 
     /// Lets go of the connection, if it is still the one of this number.
@@ -101,6 +101,21 @@ impl Slot {
         let mut held = self.held.lock();
         if held.number == number {
             held.connection = None;
+        }
+    }
+}
+
+/// A check under way. Over, or dropped with its runtime, it lets the next one begin.
+struct Checking {
+    slot: Arc<Slot>,
+    number: u64,
+}
+
+impl Drop for Checking {
+    fn drop(&mut self) {
+        let mut held = self.slot.held.lock();
+        if held.number == self.number {
+            held.is_checked = false;
         }
     }
 }

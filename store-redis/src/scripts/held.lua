@@ -1,5 +1,5 @@
 -- What a key holds, for the scripts below. `now` is the time by the record's own clock: its
--- deadline, less what Redis says is left until then. So no script asks what time it is.
+-- deadline, less what Redis says is left until then. So they do not ask what time it is.
 local GONE, STORED, CONFLICT, UNINDEXED, CORRUPT = 0, 1, 2, 3, 4
 local LIVE, MOVED = 1, 3
 local HEADER = 52

@@ -56,6 +56,7 @@ local function one(key, revision, value, last, dated, till, indexed)
     and held:sub(27) == value:sub(27, last + 1) -- begun then, these timeouts, this owner
     and behind < FAR
     and behind > -FAR
+    and till - clock > 0
   then
     call('SET', key, value, 'PXAT', till)
     return AS_DATED
