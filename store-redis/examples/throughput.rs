@@ -2,7 +2,8 @@
 //! -p cloakroom-store-redis --example throughput`.
 //!
 //! Loads and saves at 1, 16 and 64 callers, beside plain `GET` and `SET` over as many shared
-//! connections. Both are measured in turn; what is shown are medians of calls a second.
+//! connections. Both are measured in turn; what is shown are medians of calls a second, and of what
+//! a call takes the server's thread, by `INFO cpu`.
 
 use std::{
     collections::BTreeMap,
@@ -34,21 +35,30 @@ async fn main() -> Outcome<()> {
         .await?;
     let plain = Plain::new(&url, &store).await?;
     let records = create(&store).await?;
+    let mut server = Server::new(&url).await?;
 
     for callers in [1, 16, 64] {
         let records = &records[..];
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            ours.push(rate(callers, |n| loads(store.clone(), ids(records, n))).await?);
-            theirs.push(rate(callers, |n| plain.of(n).gets(ids(records, n))).await?);
+            ours.push(
+                server
+                    .rate(callers, |n| loads(store.clone(), ids(records, n)))
+                    .await?,
+            );
+            theirs.push(
+                server
+                    .rate(callers, |n| plain.of(n).gets(ids(records, n)))
+                    .await?,
+            );
         }
         show("loads", "GET", callers, ours, theirs);
     }
     for callers in [1, 16, 64] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            ours.push(rate(callers, |_| saves(store.clone())).await?);
-            theirs.push(rate(callers, |n| plain.of(n).sets()).await?);
+            ours.push(server.rate(callers, |_| saves(store.clone())).await?);
+            theirs.push(server.rate(callers, |n| plain.of(n).sets()).await?);
         }
         show("saves", "SET", callers, ours, theirs);
     }
@@ -168,26 +178,62 @@ async fn until_time_is_up<F: Future<Output = Outcome<()>>>(
     Ok(done)
 }
 
-/// What all callers together do in a second.
-async fn rate<F: Future<Output = Outcome<u32>> + Send + 'static>(
-    callers: usize,
-    call: impl Fn(usize) -> F,
-) -> Outcome<f64> {
-    let started = Instant::now();
-    let tasks: Vec<_> = (0..callers)
-        .map(|caller| tokio::spawn(call(caller)))
-        .collect();
-    let mut done = 0;
-    for task in tasks {
-        done += task.await??;
-    }
-    Ok(f64::from(done) / started.elapsed().as_secs_f64())
+/// The server, whose time is looked at.
+struct Server(MultiplexedConnection);
+
+/// What all callers together do in a second, and microseconds of the server's thread for each call.
+struct Rate {
+    calls: f64,
+    micros: f64,
 }
 
-fn show(what: &str, plain: &str, callers: usize, ours: Vec<f64>, theirs: Vec<f64>) {
-    let (ours, theirs) = (median(ours), median(theirs));
+impl Server {
+    async fn new(url: &str) -> Outcome<Self> {
+        let client = Client::open(url)?;
+        Ok(Self(client.get_multiplexed_async_connection().await?))
+    }
+
+    async fn rate<F: Future<Output = Outcome<u32>> + Send + 'static>(
+        &mut self,
+        callers: usize,
+        call: impl Fn(usize) -> F,
+    ) -> Outcome<Rate> {
+        let (started, before) = (Instant::now(), self.seconds().await?);
+        let tasks: Vec<_> = (0..callers)
+            .map(|caller| tokio::spawn(call(caller)))
+            .collect();
+        let mut done = 0;
+        for task in tasks {
+            done += task.await??;
+        }
+        let (calls, seconds) = (f64::from(done), started.elapsed().as_secs_f64());
+        Ok(Rate {
+            calls: calls / seconds,
+            micros: (self.seconds().await? - before) * 1e6 / calls,
+        })
+    }
+
+    /// How long its thread has worked.
+    async fn seconds(&mut self) -> Outcome<f64> {
+        let mut info = redis::cmd("INFO");
+        let info: String = info.arg("cpu").query_async(&mut self.0).await?;
+        let mut seconds = 0.0;
+        for line in info.lines().filter(|line| line.contains("_main_thread:")) {
+            let (_, part) = line.split_once(':').ok_or("a number")?;
+            seconds += part.trim().parse::<f64>()?;
+        }
+        Ok(seconds)
+    }
+}
+
+fn show(what: &str, plain: &str, callers: usize, ours: Vec<Rate>, theirs: Vec<Rate>) {
+    let [(ours, micros), (theirs, plain_micros)] = [ours, theirs].map(|rates| {
+        let (calls, micros) = rates.iter().map(|rate| (rate.calls, rate.micros)).unzip();
+        (median(calls), median(micros))
+    });
     println!(
-        "{what} at {callers:>2} callers: {ours:>8.0}/s, plain {plain}: {theirs:>8.0}/s, ratio {:.2}",
+        "{what} at {callers:>2} callers: {ours:>8.0}/s, plain {plain}: {theirs:>8.0}/s, ratio {:.2}; \
+         server {micros:.1} µs, plain {plain_micros:.1} µs",
         ours / theirs
     );
 }
