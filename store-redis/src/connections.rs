@@ -119,10 +119,6 @@ impl Connections {
                     is_sent_again = true;
                     *is_second = true;
                 }
-                Err(error) if self.is_cluster() && error.is_timeout() => {
-                    slot.check(number);
-                    return Err(error);
-                }
                 answer => return answer,
             }
         }
@@ -149,17 +145,16 @@ impl Connections {
         until: Instant,
         sent: impl Future<Output = RedisResult<T>>,
     ) -> RedisResult<T> {
-        match timeout_at(until, sent).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                // It may hang, and whoever comes next is not to wait for it.
-                match self.is_cluster() {
-                    true => slot.check(number),
-                    false => slot.discard(number),
-                }
-                Err(error::late(self.deadline))
+        let answer = timeout_at(until, sent).await;
+        let answer = answer.unwrap_or_else(|_| Err(error::late(self.deadline)));
+        if answer.as_ref().is_err_and(RedisError::is_timeout) {
+            // It may hang, and whoever comes next is not to wait for it.
+            match self.is_cluster() {
+                true => slot.check(number),
+                false => slot.discard(number),
             }
         }
+        answer
     }
 
     /// Whether a connection is of no use any more. A cluster's heals itself, mostly.
