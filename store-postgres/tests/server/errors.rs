@@ -11,7 +11,7 @@ use cloakroom_store_postgres::{PostgresStore, PostgresStoreBuilder};
 use sqlx::{Executor, postgres::PgPoolOptions, raw_sql};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
-use crate::support::{fresh, migrated, record, server, stored};
+use crate::support::{fresh, in_database, migrated, record, server, stored};
 
 /// The error and its causes, as a log would have them.
 pub(crate) fn words(error: &Error) -> String {
@@ -125,11 +125,7 @@ async fn without_a_server_a_store_is_unavailable() {
 
 #[tokio::test]
 async fn a_missing_database_is_named() {
-    let (before, _) = server().rsplit_once('/').map_or_else(
-        || panic!("the URL has no database"),
-        |(before, database)| (before.to_owned(), database.to_owned()),
-    );
-    let url = format!("{before}/no_such_database");
+    let url = in_database("no_such_database");
     let error = PostgresStore::connect(&url).await.unwrap_err();
     assert!(matches!(error, Error::Backend(_)), "{error:?}");
     assert!(words(&error).contains("no_such_database"), "{error:?}");

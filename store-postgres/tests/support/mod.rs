@@ -50,6 +50,13 @@ pub(crate) async fn address(url: &str) -> SocketAddr {
     found.next().expect("the host has an address")
 }
 
+/// The URL of another database of the server for tests.
+pub(crate) fn in_database(name: &str) -> String {
+    let url = server();
+    let (before, _) = url.rsplit_once('/').expect("the URL has a database");
+    format!("{before}/{name}")
+}
+
 /// The URL of the server for tests, by way of another address.
 pub(crate) fn by_way_of(address: SocketAddr) -> String {
     let url = server();
