@@ -98,7 +98,8 @@ impl From<redis::cluster::ClusterClient> for RedisStoreBuilder {
     /// Settings for a store in a cluster.
     ///
     /// The client's timeouts and retries apply. It has none unless they are set, and then waits
-    /// out a failover.
+    /// out a failover. To speak TLS it needs the program to have chosen a `CryptoProvider` of rustls,
+    /// if its dependencies enable two.
     fn from(client: redis::cluster::ClusterClient) -> Self {
         Self::of(Ok(Source::Cluster(Box::new(client))))
     }

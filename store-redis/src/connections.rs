@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{connections::slot::Slot, error};
 
-pub(crate) use crate::connections::source::Source;
+pub(crate) use crate::connections::source::{Source, at_once};
 
 #[derive(Debug)]
 pub(crate) struct Connections {

@@ -7,7 +7,10 @@ use redis::{
     sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
 
-use crate::{connections::Source, error::Failure};
+use crate::{
+    connections::{Source, at_once},
+    error::Failure,
+};
 
 pub(crate) fn source(url: &str) -> Result<Source, Failure> {
     let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
@@ -31,7 +34,7 @@ pub(crate) fn source(url: &str) -> Result<Source, Failure> {
 }
 
 fn one(url: &str) -> Option<Source> {
-    Client::open(url).ok().map(Source::server)
+    Client::open(read(url)?).ok().map(Source::server)
 }
 
 fn sentinel(rest: &str) -> Option<Source> {
@@ -51,6 +54,7 @@ fn sentinel(rest: &str) -> Option<Source> {
         })
         .collect::<Option<Vec<_>>>()?;
     let node = SentinelNodeConnectionInfo::default()
+        .set_tcp_settings(at_once())
         .set_redis_connection_info(master_settings.redis_settings().clone());
     SentinelClient::build(sentinels, master, Some(node), SentinelServerType::Master)
         .ok()
@@ -80,14 +84,34 @@ fn info(user: &str, host: &str, database: &str) -> Option<ConnectionInfo> {
     if host.is_empty() {
         return None;
     }
-    format!("redis://{user}{host}/{database}")
-        .into_connection_info()
-        .ok()
+    read(&format!("redis://{user}{host}/{database}"))
+}
+
+fn read(url: &str) -> Option<ConnectionInfo> {
+    let info = url.into_connection_info().ok()?;
+    Some(info.set_tcp_settings(at_once()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A command does not wait until the server has acknowledged the one before.
+    #[test]
+    fn commands_are_sent_at_once() {
+        for url in [
+            "redis://localhost",
+            "rediss://localhost",
+            "redis+cluster://one,two",
+        ] {
+            let settings = match source(url).unwrap() {
+                Source::Server(client) => format!("{client:?}"),
+                Source::Cluster(client) => format!("{client:?}"),
+                Source::Sentinel(_) => unreachable!("its client shows nothing"),
+            };
+            assert!(!settings.contains("nodelay: false"), "{url}: {settings}");
+        }
+    }
 
     #[test]
     fn urls_are_read() {

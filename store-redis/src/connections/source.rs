@@ -3,6 +3,7 @@ use std::{fmt, time::Duration};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult,
     cluster::{ClusterClient, ClusterClientBuilder},
+    io::tcp::TcpSettings,
     sentinel::SentinelClient,
 };
 use rustls::crypto::CryptoProvider;
@@ -35,6 +36,7 @@ impl Source {
     /// its keys are by now, and gives up when a second is nearly over.
     pub(crate) fn cluster(nodes: Vec<ConnectionInfo>) -> RedisResult<Self> {
         let client = ClusterClientBuilder::new(nodes)
+            .tcp_settings(at_once())
             .retries(3)
             .min_retry_wait(20)
             .max_retry_wait(100)
@@ -66,6 +68,11 @@ impl Source {
             Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
         })
     }
+}
+
+/// A command does not wait on this side until the server has acknowledged the one before.
+pub(crate) fn at_once() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 /// Sees to it that a client which speaks TLS finds some cryptography: rustls panics where the
