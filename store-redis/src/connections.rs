@@ -14,7 +14,7 @@ use std::{
 };
 
 use redis::{
-    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+    Cmd, Pipeline, RedisError, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
     cluster_routing::{
@@ -163,7 +163,7 @@ impl Connections {
             return false;
         }
         // A master that has become a replica: the name, or the Sentinels, may lead elsewhere.
-        error.is_io_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        error.is_io_error() || error::code(error) == "READONLY"
     }
 
     /// The servers that have sessions.
