@@ -5,8 +5,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions, raw_sql};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use crate::error;
 
@@ -19,6 +22,8 @@ pub(crate) struct Connections {
     source: Source,
     idle: Mutex<Vec<Idle>>,
     places: Arc<Semaphore>,
+    /// How long one that was idle may take to say that it lives.
+    ping: Duration,
 }
 
 /// Where connections come from.
@@ -37,12 +42,16 @@ struct Idle {
 /// question costs a round trip, and a write that fails on a dead connection costs a request.
 const TRUSTED: Duration = Duration::from_secs(1);
 
+/// Where a router has forgotten a connection, nothing comes back, and nobody says so.
+const PING: Duration = Duration::from_millis(500);
+
 impl Connections {
-    pub(crate) fn new(source: Source, most: usize) -> Self {
+    pub(crate) fn new(source: Source, most: usize, deadline: Duration) -> Self {
         Self {
             source,
             idle: Mutex::default(),
             places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            ping: PING.min(deadline / 4),
         }
     }
 
@@ -54,8 +63,13 @@ impl Connections {
             // In a statement of its own: the guard must not live across an await.
             let idle = self.idle.lock().pop();
             let Some(mut idle) = idle else { break };
-            if idle.since.elapsed() < TRUSTED || idle.connection.ping().await.is_ok() {
+            if idle.since.elapsed() < TRUSTED {
                 return Ok(self.taken(idle.connection, place));
+            }
+            match timeout(self.ping, idle.connection.ping()).await {
+                Ok(Ok(())) => return Ok(self.taken(idle.connection, place)),
+                Ok(Err(_)) => {}
+                Err(_) => self.forget_idle(),
             }
         }
         let connection = self.open().await?;
@@ -69,7 +83,7 @@ impl Connections {
             // In a task: who is not polled on would keep a place in somebody else's pool.
             Source::Pool(pool) => {
                 let pool = pool.clone();
-                let acquiring = tokio::spawn(async move { Ok(pool.acquire().await?.detach()) });
+                let acquiring = tokio::spawn(async move { acquire(&pool).await });
                 acquiring.await.map_err(|_| sqlx::Error::WorkerCrashed)?
             }
         }
@@ -87,6 +101,22 @@ impl Connections {
             place,
         }
     }
+}
+
+/// A pool's connection, for good. It may be inside a transaction whose owner was dropped when it had
+/// just begun (sqlx issue 4393): what the store saves there would never be committed.
+async fn acquire(pool: &PgPool) -> sqlx::Result<PgConnection> {
+    let mut connection = pool.acquire().await?.detach();
+    // Where no transaction is open, a `rollback` alone makes the server warn; one that has failed
+    // takes nothing else.
+    if raw_sql("begin; rollback")
+        .execute(&mut connection)
+        .await
+        .is_err()
+    {
+        raw_sql("rollback").execute(&mut connection).await?;
+    }
+    Ok(connection)
 }
 
 /// A connection in use. Dropped, it is closed.

@@ -52,7 +52,7 @@ impl Shared {
         Self {
             deadline: builder.deadline,
             statements: Statements::new(&builder.table),
-            connections: Connections::new(source, builder.pool_size),
+            connections: Connections::new(source, builder.pool_size, builder.deadline),
             patience: Semaphore::new((builder.pool_size / 4).max(1)),
             lone: Arc::new(Semaphore::new(usize::from(builder.pool_size >= LONE_FROM))),
             table: builder.table,

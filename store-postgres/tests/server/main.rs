@@ -1,6 +1,7 @@
 //! What is only this store's own. Needs a server: `scripts/with-servers`.
 
 mod batches;
+mod connections;
 mod crashes;
 mod cut;
 mod drops;
