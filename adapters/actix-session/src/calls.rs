@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use actix_session::storage::{SessionKey, generate_session_key};
 use cloakroom_store_api::{
@@ -15,9 +15,15 @@ pub(crate) enum Failure {
     Ended,
     #[error("session key taken")]
     Taken,
+    #[error("session is saved by too many requests at once")]
+    Contended,
     #[error(transparent)]
     Store(#[from] Error),
 }
+
+/// How long an update goes on when others save the same session; as long as in Cloakroom's own
+/// middleware.
+const CONTENTION: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl<S: SessionStore> ActixSessionStore<S> {
     /// Reads a live session.
@@ -65,27 +71,35 @@ impl<S: SessionStore> ActixSessionStore<S> {
             return Ok(key);
         }
         let (data, owner) = self.encode(entries)?;
-        let found = match self.store.load(id).await {
-            // The middleware went on with no entries and asks to keep what it has now. Of two
-            // requests at once one ends the unreadable record and begins anew.
-            Err(Error::Corrupt { .. }) if self.store.expire(id).await? => {
-                return self.begin(entries, ttl).await;
+        let mut beaten = None;
+        loop {
+            let found = match self.store.load(id).await {
+                // The middleware went on with no entries and asks to keep what it has now. Of two
+                // requests at once one ends the unreadable record and begins anew.
+                Err(Error::Corrupt { .. }) if self.store.expire(id).await? => {
+                    return self.begin(entries, ttl).await;
+                }
+                Err(Error::Corrupt { .. }) => return Err(Failure::Ended),
+                found => found?.ok_or(Failure::Ended)?,
+            };
+            let record = Record {
+                lifetime,
+                owner: owner.clone(),
+                data: data.clone(),
+                ..found
+            };
+            match self.store.save(&record).await? {
+                Saved::Stored(_) => return Ok(key),
+                Saved::Gone => return Err(Failure::Ended),
+                // Another call saved it since it was loaded here: an update, or an extension, which
+                // keeps the entries that it has found. Where one is beaten another gets on, so
+                // there is no pause.
+                Saved::Conflict => {
+                    if beaten.get_or_insert_with(Instant::now).elapsed() >= CONTENTION {
+                        return Err(Failure::Contended);
+                    }
+                }
             }
-            Err(Error::Corrupt { .. }) => return Err(Failure::Ended),
-            found => found?.ok_or(Failure::Ended)?,
-        };
-        let record = Record {
-            lifetime,
-            owner,
-            data,
-            ..found
-        };
-        match self.store.save(&record).await? {
-            Saved::Stored(_) => Ok(key),
-            // Somebody replaced the whole record since it was loaded here: as if this call had
-            // been done just before theirs.
-            Saved::Conflict => Ok(key),
-            Saved::Gone => Err(Failure::Ended),
         }
     }
 
@@ -104,6 +118,7 @@ impl<S: SessionStore> ActixSessionStore<S> {
         }
         let record = Record { lifetime, ..found };
         match self.store.save(&record).await? {
+            // Conflict: whoever saved it since said how long it lives, as if just after this one.
             Saved::Stored(_) | Saved::Conflict => Ok(()),
             Saved::Gone => Err(Failure::Ended),
         }

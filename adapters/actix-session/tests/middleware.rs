@@ -29,6 +29,7 @@ on_every_store!(
     purging_ends_the_session_and_removes_the_cookie,
     a_cookie_that_was_tampered_with_is_no_session,
     purge_wins_over_a_slow_request,
+    a_slow_request_that_only_reads_sends_no_cookie_after_a_renewal,
 );
 
 type Response = ServiceResponse<BoxBody>;
@@ -72,6 +73,12 @@ async fn slow(session: Session, gate: web::Data<Gate>) -> Result<HttpResponse, E
     Ok(HttpResponse::Ok().finish())
 }
 
+async fn slow_show(session: Session, gate: web::Data<Gate>) -> Result<HttpResponse, Error> {
+    gate.arrived.notify_one();
+    gate.opened.notified().await;
+    show(session).await
+}
+
 /// The application, whose session store is the one line that differs.
 async fn app(
     store: &Arc<dyn Store>,
@@ -95,7 +102,8 @@ async fn app(
         .route("/show", web::get().to(show))
         .route("/sign-in", web::post().to(sign_in))
         .route("/sign-out", web::post().to(sign_out))
-        .route("/slow", web::post().to(slow));
+        .route("/slow", web::post().to(slow))
+        .route("/slow-show", web::get().to(slow_show));
     test::init_service(app).await
 }
 
@@ -118,7 +126,7 @@ async fn send(
     cookie: Option<&Cookie<'static>>,
 ) -> Response {
     let request = match path {
-        "/show" => TestRequest::get(),
+        "/show" | "/slow-show" => TestRequest::get(),
         _ => TestRequest::post(),
     };
     let request = request.uri(path);
@@ -227,4 +235,26 @@ async fn purge_wins_over_a_slow_request(store: Arc<dyn Store>) {
     assert_eq!(slow.status(), 500);
     assert!(cookie(&slow).is_none());
     assert_eq!(body(send(&app, "/show", Some(&held)).await).await, " 0");
+}
+
+/// It would have the old key, over the new one that the browser has got meanwhile.
+async fn a_slow_request_that_only_reads_sends_no_cookie_after_a_renewal(store: Arc<dyn Store>) {
+    let gate = web::Data::new(Gate::default());
+    let security = CookieContentSecurity::Private;
+    let policy = TtlExtensionPolicy::OnEveryRequest;
+    let app = app(&store, security, policy, gate.clone()).await;
+    let old = cookie(&send(&app, "/count", None).await).unwrap();
+    let renewed = async {
+        gate.arrived.notified().await;
+        let renewed = send(&app, "/sign-in", Some(&old)).await;
+        gate.opened.notify_one();
+        cookie(&renewed).unwrap()
+    };
+    let (slow, new) = tokio::join!(send(&app, "/slow-show", Some(&old)), renewed);
+    assert_eq!(slow.status(), 500);
+    assert!(cookie(&slow).is_none());
+    assert_eq!(
+        body(send(&app, "/show", Some(&new)).await).await,
+        "ferris 1"
+    );
 }

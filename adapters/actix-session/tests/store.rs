@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use actix_session::storage::{SessionKey, SessionStore, UpdateError, generate_session_key};
 use cloakroom_actix_session::{ActixSessionStore, Entries};
-use cloakroom_store_api::{SessionId, SessionStore as Store};
+use cloakroom_store_api::{SessionId, SessionStore as Store, Stamp};
 use cloakroom_test_stores::on_every_store;
 use time::Duration;
 
@@ -24,6 +24,7 @@ on_every_store!(
     the_sessions_of_an_owner_end_together,
     what_is_too_large_is_a_serialization_error,
     purge_wins_over_slow_updates,
+    an_update_survives_a_new_time_to_live,
 );
 
 type Stores = Arc<dyn Store>;
@@ -123,10 +124,13 @@ async fn deleting_twice_is_no_error(store: Stores) {
     store.delete(&generate_session_key()).await.unwrap();
 }
 
+async fn stamp(store: &Stores, key: &SessionKey) -> Stamp {
+    store.load(id(key)).await.unwrap().unwrap().stamp.unwrap()
+}
+
 /// What the store says is left of the session.
 async fn remaining(store: &Stores, key: &SessionKey) -> Duration {
-    let record = store.load(id(key)).await.unwrap().unwrap();
-    record.stamp.unwrap().remaining.try_into().unwrap()
+    stamp(store, key).await.remaining.try_into().unwrap()
 }
 
 fn id(key: &SessionKey) -> SessionId {
@@ -138,13 +142,13 @@ async fn a_longer_time_to_live_keeps_the_session(store: Stores) {
     let key = sessions.save(entries(), &Duration::MINUTE).await.unwrap();
     assert!(remaining(&store, &key).await <= Duration::MINUTE);
     sessions.update_ttl(&key, &HOUR).await.unwrap();
-    let before = remaining(&store, &key).await;
-    assert!(before > Duration::MINUTE * 30 && before <= HOUR, "{before}");
+    let left = remaining(&store, &key).await;
+    assert!(left > Duration::MINUTE * 30 && left <= HOUR, "{left}");
+    let before = stamp(&store, &key).await.expires_at;
     wait().await;
-    let later = remaining(&store, &key).await;
-    assert!(later < before);
+    assert_eq!(stamp(&store, &key).await.expires_at, before);
     sessions.update_ttl(&key, &HOUR).await.unwrap();
-    assert!(remaining(&store, &key).await > later);
+    assert!(stamp(&store, &key).await.expires_at > before);
     assert_eq!(sessions.load(&key).await.unwrap(), Some(entries()));
     let day = Duration::DAY;
     sessions.update(copy(&key), changed(), &day).await.unwrap();
@@ -229,4 +233,27 @@ async fn purge_wins_over_slow_updates(store: Stores) {
     }
     println!("rounds={rounds} saved={saved} refused={refused} revived={revived}");
     assert_eq!(revived, 0);
+}
+
+/// Who changes the time to live saves the entries as it found them.
+async fn an_update_survives_a_new_time_to_live(store: Stores) {
+    let sessions = ActixSessionStore::new(store);
+    let (rounds, mut lost) = (200, 0);
+    for _ in 0..rounds {
+        let key = sessions.save(entries(), &HOUR).await.unwrap();
+        let extending: Vec<_> = (2..6)
+            .map(|hours| {
+                let (sessions, key) = (sessions.clone(), copy(&key));
+                tokio::spawn(async move { sessions.update_ttl(&key, &(HOUR * hours)).await })
+            })
+            .collect();
+        let updated = sessions.update(copy(&key), changed(), &HOUR).await;
+        assert_eq!(updated.unwrap(), key);
+        for extended in extending {
+            extended.await.unwrap().unwrap();
+        }
+        lost += u32::from(sessions.load(&key).await.unwrap() != Some(changed()));
+    }
+    println!("rounds={rounds} lost={lost}");
+    assert_eq!(lost, 0);
 }
