@@ -27,8 +27,8 @@ pub(crate) use self::{
     subcommand_required = true,
     arg_required_else_help = false,
     after_help = "\
-A store is sled:PATH, a folder, postgres://USER:PASSWORD@HOST:PORT/DATABASE, or redis://HOST:PORT.
-Name it by --store, or in CLOAKROOM_STORE, where other users of the machine do not see its password.
+A store is a folder, sled:PATH, or a server, postgres://USER:PASSWORD@HOST/DATABASE or redis://HOST.
+Name it by --store, or in CLOAKROOM_STORE, where other users of the machine cannot see the password.
 
 Examples:
   export CLOAKROOM_STORE=postgres://app:secret@db.example/app
@@ -42,7 +42,7 @@ Exit codes:
   3   a sweep or an import was stopped, more is left
   4   another sweeper is at work
   64  the command line is wrong
-  69  the store cannot be reached
+  69  the store cannot be reached or is not there, or calls of a bench have failed
   70  anything else
   75  the sled folder is in use"
 )]
@@ -89,7 +89,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) prefix: Option<Prefix>,
 
-    /// How long one call may take [default: 30s, or 10m where all is read].
+    /// How long one call may take [default: 30s; 10m for stats and sweep --dry-run].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) deadline: Option<Duration>,
 }
@@ -114,7 +114,8 @@ pub(crate) fn parse() -> Result<Args, Failure> {
 
 /// A count of at least one.
 fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
-    text.parse().map_err(|_| "it is a whole number from 1 on")
+    text.parse()
+        .map_err(|_| "must be a whole number of at least 1")
 }
 
 /// What clap says, in one sentence and without what may be a password.
@@ -125,8 +126,11 @@ fn sentence(error: &clap::Error) -> String {
     let text = text.split("\n\nUsage:").next().unwrap_or(text);
     let text = text.split("\n\nFor more").next().unwrap_or(text);
     let mut text = text.replace("\n\n  tip: ", "; ");
-    for secret in env::args().filter(|arg| arg.contains("://")) {
-        text = text.replace(&secret, "URL");
+    for argument in env::args_os() {
+        let argument = argument.to_string_lossy();
+        if argument.contains("://") {
+            text = text.replace(&*argument, "URL");
+        }
     }
     format!("{}; see --help", text.trim_end())
 }

@@ -11,7 +11,6 @@ use std::{
 use cloakroom_store_api::Record;
 use cloakroom_store_postgres::PostgresStore;
 use serde::Serialize;
-use tokio::select;
 
 use crate::{
     args::ImportArgs,
@@ -31,11 +30,27 @@ pub(crate) async fn run(args: ImportArgs) -> Result<Outcome, Failure> {
             "sessions are imported into a store in PostgreSQL only",
         ));
     };
-    let mut stop = Stop::listen()?;
     let store = server.open(args.store.deadline.unwrap_or(DEADLINE)).await?;
     let from = args.from.as_ref().unwrap_or(&server.url);
     let mut source = Source::open(from, args.from_table.clone()).await?;
-    let counts = source.count().await?;
+    // Until here a signal ends the process: there is nothing to report.
+    let mut stop = Stop::listen()?;
+    let report = Report {
+        store: "postgres",
+        dry_run: args.dry_run,
+        unowned: args.owner.as_ref().map(|_| 0),
+        ..Report::default()
+    };
+    let Some(counts) = stop.unless_asked(source.count()).await else {
+        let report = Report {
+            more: true,
+            stopped: Some(Reason::Signal),
+            ..report
+        };
+        print_as(args.format, &report.text(), &report)?;
+        return Ok(Outcome::MoreLeft);
+    };
+    let counts = counts?;
     let progress = Progress::start(args.quiet, "looked at", async move { Some(counts.live) });
     let started = Instant::now();
     let mut import = Import {
@@ -45,11 +60,8 @@ pub(crate) async fn run(args: ImportArgs) -> Result<Outcome, Failure> {
         batch: Vec::new(),
         size: 0,
         report: Report {
-            store: "postgres",
-            dry_run: args.dry_run,
             expired: counts.expired,
-            unowned: args.owner.as_ref().map(|_| 0),
-            ..Report::default()
+            ..report
         },
     };
     let ended = import.all(source.live(), &progress, &mut stop).await;
@@ -91,12 +103,10 @@ impl Import<'_> {
     ) -> Result<bool, Failure> {
         let mut seen = 0;
         loop {
-            let row = select! {
-                biased;
-                () = stop.asked() => return Ok(false),
-                row = live.next() => row?,
+            let Some(row) = stop.unless_asked(live.next()).await else {
+                return Ok(false);
             };
-            let Some(row) = row else { break };
+            let Some(row) = row? else { break };
             self.add(&row);
             if self.batch.len() >= BATCH || self.size >= BATCH_SIZE {
                 self.flush().await?;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     args::RevokeArgs,
     exit::{Failure, Outcome},
-    report::{print, print_as},
+    report::print_as,
     store::{DEADLINE, Place},
 };
 
@@ -69,7 +69,7 @@ fn confirmed(question: &str) -> Result<bool, Failure> {
     io::stdin().lock().read_line(&mut answer)?;
     let is_yes = ["y", "yes"].contains(&answer.trim().to_lowercase().as_str());
     if !is_yes {
-        print("nothing was ended\n")?;
+        writeln!(io::stderr(), "nothing was ended")?;
     }
     Ok(is_yes)
 }

@@ -1,6 +1,6 @@
 use std::io;
 
-use tokio::sync::watch;
+use tokio::{select, sync::watch};
 
 /// Whether somebody has asked the program to stop, by Ctrl-C or SIGTERM.
 #[derive(Clone, Debug)]
@@ -19,6 +19,15 @@ impl Stop {
         Ok(Self(stopped))
     }
 
+    /// Waits for the work, unless somebody asks first: then it is dropped, and there is no output.
+    pub(crate) async fn unless_asked<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        select! {
+            biased;
+            () = self.asked() => None,
+            output = work => Some(output),
+        }
+    }
+
     /// Waits until somebody asks.
     pub(crate) async fn asked(&mut self) {
         if self.0.wait_for(|&asked| asked).await.is_err() {
@@ -34,7 +43,7 @@ fn signal() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {
-        tokio::select! {
+        select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }

@@ -212,13 +212,15 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// The host in a URL, and what follows it up to the first parameter. The password is before or
-/// after.
+/// The host in a URL, and its port.
+///
+/// `None` if there is an `@` after it: it may stand in a password, of which a part would be taken
+/// for the host.
 pub(crate) fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    let host = rest.split(['?', '&', '#']).next()?;
-    (!host.is_empty()).then_some(host)
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next()?;
+    (!host.is_empty() && !rest.contains('@')).then_some(host)
 }
 
 impl std::fmt::Debug for Server {

@@ -1,8 +1,8 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cloakroom_store_postgres::SweepLock;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::{
     args::SweepArgs,
@@ -15,7 +15,6 @@ use crate::{
 
 pub(crate) async fn run(args: SweepArgs) -> Result<Outcome, Failure> {
     let place = Place::new(&args.store)?;
-    let mut stop = Stop::listen()?;
     let usual = if args.dry_run {
         READ_ALL_DEADLINE
     } else {
@@ -28,21 +27,35 @@ pub(crate) async fn run(args: SweepArgs) -> Result<Outcome, Failure> {
         print_as(args.format, text, &report)?;
         return Ok(Outcome::Done);
     }
+    // Until here a signal ends the process: there is nothing to report.
+    let mut stop = Stop::listen()?;
     if args.dry_run {
-        return count(&args, &place, &store).await;
-    }
-    if !wait(args.jitter.mul_f64(fastrand::f64()), &mut stop).await {
-        let report = Report {
-            more: true,
-            stopped: Some(Reason::Signal),
-            ..Report::new(&store, false)
+        return match stop.unless_asked(count(&args, &place, &store)).await {
+            Some(counted) => counted,
+            None => stopped(&args, &store),
         };
-        print_as(args.format, &report.text(), &report)?;
-        return Ok(Outcome::MoreLeft);
     }
+    let begin = async {
+        sleep(args.jitter.mul_f64(fastrand::f64())).await;
+        lock(&args, &place, &store).await
+    };
+    let Some(lock) = stop.unless_asked(begin).await else {
+        return stopped(&args, &store);
+    };
     // Held to the end of the sweep.
-    let _lock = lock(&args, &place, &store).await?;
+    let _lock = lock?;
     sweep(&args, &place, &store, &mut stop).await
+}
+
+/// Reports that somebody has asked to stop before there was anything to report.
+fn stopped(args: &SweepArgs, store: &Store) -> Result<Outcome, Failure> {
+    let report = Report {
+        more: true,
+        stopped: Some(Reason::Signal),
+        ..Report::new(store, args.dry_run)
+    };
+    print_as(args.format, &report.text(), &report)?;
+    Ok(Outcome::MoreLeft)
 }
 
 /// What a sweep has done. `--help` documents its JSON.
@@ -96,8 +109,10 @@ impl Report {
             more,
             stopped,
         } = self;
-        if *dry_run {
-            return format!("{removed} ended sessions would be removed");
+        match (dry_run, stopped) {
+            (true, None) => return format!("{removed} ended sessions would be removed"),
+            (true, Some(_)) => return "stopped by a signal, nothing was counted".into(),
+            (false, _) => {}
         }
         let why = match stopped {
             _ if !more => "nothing is left",
@@ -183,14 +198,17 @@ async fn sweep(
         if !report.more {
             break;
         }
-        report.stopped = if args.max_batches.is_some_and(|most| report.batches >= most) {
+        report.stopped = if args
+            .max_batches
+            .is_some_and(|most| report.batches >= most.get())
+        {
             Some(Reason::MaxBatches)
         } else if args
             .max_duration
             .is_some_and(|most| started.elapsed() + args.pause >= most)
         {
             Some(Reason::MaxDuration)
-        } else if !wait(args.pause, stop).await {
+        } else if stop.unless_asked(sleep(args.pause)).await.is_none() {
             Some(Reason::Signal)
         } else {
             continue;
@@ -206,9 +224,4 @@ async fn sweep(
         (None, true) => Ok(Outcome::MoreLeft),
         (None, false) => Ok(Outcome::Done),
     }
-}
-
-/// Says whether it could wait as long, unasked to stop.
-async fn wait(duration: Duration, stop: &mut Stop) -> bool {
-    timeout(duration, stop.asked()).await.is_err()
 }

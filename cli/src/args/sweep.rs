@@ -1,4 +1,7 @@
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use super::{StoreArgs, at_least_one};
 use crate::report::Format;
@@ -28,8 +31,8 @@ pub(crate) struct SweepArgs {
     pub(crate) batch: NonZeroU32,
 
     /// Stop after this many batches.
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) max_batches: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<NonZeroU64>)]
+    pub(crate) max_batches: Option<NonZeroU64>,
 
     /// Stop after this long, counted from the first batch.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]

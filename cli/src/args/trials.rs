@@ -10,7 +10,7 @@ use crate::{bench::Mix, report::Format};
 /// Checks that a live store keeps its promises: the conformance kit, a line for each behaviour.
 ///
 /// It works in throwaway tables, prefixes or folders beside the named one, which it never touches,
-/// and removes them, also after Ctrl-C or SIGTERM. It fails with exit code 70 if a behaviour is not as it has to be.
+/// and removes them, also after Ctrl-C or SIGTERM. The exit code is 70 if a behaviour is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,10 +44,10 @@ pub(crate) struct CheckArgs {
     pub(crate) trial: Option<String>,
 }
 
-/// Measures a store under load: how many calls a second, and how long they take.
+/// Measures a store under load: calls per second, and how long they take.
 ///
 /// It works in a throwaway table, prefix or folder beside the named one, which it never touches,
-/// and removes it, also after Ctrl-C or SIGTERM.
+/// and removes it, also after Ctrl-C or SIGTERM. The exit code is 69 if calls have failed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -150,14 +150,21 @@ fn failure(server: &str, table: &TableName, error: &sqlx::Error) -> Failure {
             "there is no table {table} of tower-sessions on {server} ({error}), \
                  name it by --from-table"
         )),
-        (Some(_), _) => Failure::other(format_args!(
+        (Some(code), _) if !is_temporary(code) => Failure::other(format_args!(
             "PostgreSQL refused ({error}); see that user, password, database and rights \
              in --from are right"
         )),
-        (None, _) => Failure::unreachable(format_args!(
+        _ => Failure::unreachable(format_args!(
             "{server} cannot be reached ({error}); see that it runs, and that --from names it"
         )),
     }
+}
+
+/// Whether it may go the next time, as the store sorts it: it starts or stops, or is full.
+fn is_temporary(code: &str) -> bool {
+    ["08", "53", "57", "58"]
+        .iter()
+        .any(|class| code.starts_with(class))
 }
 
 fn late(server: &str) -> Failure {

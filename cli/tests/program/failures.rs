@@ -1,8 +1,10 @@
 //! One sentence on stderr that says what to do, nothing on stdout, and the right exit code.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
 use cloakroom_store_sled::SledStore;
 
-use crate::support::{Table, folder, program, run, server};
+use crate::support::{Ran, Table, folder, program, run, server};
 
 /// Runs it and expects it to fail so.
 fn fails(arguments: &[&str], code: i32, words: &str) {
@@ -23,7 +25,8 @@ fn a_wrong_command_line_exits_with_64() {
         (&["sweap"], "sweep"),
         (&["sweep", "--bath", "5"], "--batch"),
         (&["sweep", "--batch"], "--batch"),
-        (&["sweep", "--batch", "0"], "a whole number from 1 on"),
+        (&["sweep", "--batch", "0"], "at least 1"),
+        (&["sweep", "--max-batches", "0"], "at least 1"),
         (&["sweep", "--pause", "5"], "--pause"),
         (
             &["sweep", "--store", "mysql://u:hunter2@h/d"],
@@ -54,13 +57,58 @@ fn a_wrong_command_line_exits_with_64() {
 }
 
 #[test]
+fn what_is_not_utf_8_exits_with_64() {
+    let url = OsStr::from_bytes(b"postgres://u:hunter2\xf6@127.0.0.1:1/d");
+    let name = OsStr::from_bytes(b"J\xf6rg");
+    for arguments in [
+        ["list", "--owner"].map(OsStr::new),
+        ["stats", "--store"].map(OsStr::new),
+    ] {
+        for wrong in [name, url] {
+            let ran: Ran = program(&[])
+                .args(arguments)
+                .arg(wrong)
+                .output()
+                .unwrap()
+                .into();
+            assert_eq!((ran.code, &*ran.stdout), (Some(64), ""), "{ran:?}");
+            assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+            assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+        }
+    }
+}
+
+/// Wherever in the URL it is, and whatever is in it.
+#[test]
+fn no_part_of_a_password_is_shown() {
+    for store in [
+        "postgres://u:hunter2@127.0.0.1:1/d",
+        "postgres://127.0.0.1:1/d?user=u&password=hunt@er2",
+        "postgres://127.0.0.1:1/d?password=hunt@er2/x",
+        "postgres://127.0.0.1:2/er2@127.0.0.1:1/d",
+        "postgres://127.0.0.1:2?er2@127.0.0.1:1/d",
+        "redis://u:hunter2@127.0.0.1:1/0",
+        "redis+cluster://u:hunter2@127.0.0.1:1",
+        "redis+sentinel://u:hunter2@127.0.0.1:1/main",
+        "unix:///no/such/socket?user=u&pass=hunt@er2",
+        "unix:///no/such/socket?user=u&pass=hunter2",
+    ] {
+        let ran = run(&["stats", "--deadline", "2s", "--store", store]);
+        assert_eq!(ran.code, Some(69), "{store}: {ran:?}");
+        for part in ["hunt", "er2", "127.0.0.1:2"] {
+            assert!(!ran.stderr.contains(part), "{store}: {ran:?}");
+        }
+    }
+}
+
+#[test]
 fn a_store_that_cannot_be_reached_exits_with_69() {
     let nobody = "postgres://u:hunter2@127.0.0.1:1/d?application_name=hunter2";
     for command in ["sweep", "stats", "migrate", "check", "bench"] {
         fails(
             &[command, "--store", nobody],
             69,
-            "127.0.0.1:1/d cannot be reached",
+            "127.0.0.1:1 cannot be reached",
         );
     }
     fails(
@@ -136,7 +184,7 @@ async fn a_table_that_goes_away_leaves_the_report() {
     })
     .await;
     table.store.drop_tables().await.unwrap();
-    let swept: crate::support::Ran = sweeping.wait_with_output().unwrap().into();
+    let swept: Ran = sweeping.wait_with_output().unwrap().into();
     assert_eq!(swept.code, Some(70), "{swept:?}");
     assert!(swept.object()["removed"].as_u64().unwrap() >= 10);
     assert_eq!(swept.object()["stopped"], "error");

@@ -11,7 +11,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sessions::{Session, SessionManagerLayer};
 
 use self::old::{Key, Old};
-use crate::support::{Ran, Table, program, run, server, terminate, until};
+use crate::support::{Ran, Table, program, run, server, terminate, until, until_waiting};
 
 mod old;
 
@@ -307,16 +307,7 @@ async fn sigterm_leaves_a_whole_batch_and_the_right_report() {
     let ledger = format!("public.{}_imported", table.name);
     old.execute(&format!("begin; lock table {ledger}")).await;
     let importing = old.import(&table, &["--format", "json"]).spawn().unwrap();
-    let sql = "select count(*) from pg_locks where relation = $1::text::regclass and not granted";
-    until("it waits", async || {
-        let waiting: i64 = sqlx::query_scalar(sql)
-            .bind(&ledger)
-            .fetch_one(&mut old.connection)
-            .await
-            .unwrap();
-        waiting > 0
-    })
-    .await;
+    until_waiting(1, &ledger).await;
     terminate(&importing);
     // Signals take their time.
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -335,6 +326,49 @@ async fn sigterm_leaves_a_whole_batch_and_the_right_report() {
     let again = old.imported(&table, &[]);
     assert_eq!(number(&again, "imported"), 2_500 - imported);
     assert_eq!(number(&again, "imported_before"), imported);
+    old.end(table).await;
+}
+
+/// Of a large table that can take minutes.
+#[tokio::test]
+async fn sigterm_ends_the_counting_of_the_old_table() {
+    let (table, mut old) = (Table::new().await, Old::new().await);
+    old.fill(3).await;
+    let locked = format!("{}.session", old.schema);
+    old.execute(&format!("begin; lock table {locked}")).await;
+    let importing = old.import(&table, &["--format", "json"]).spawn().unwrap();
+    until_waiting(1, &locked).await;
+    terminate(&importing);
+    let ran: Ran = importing.wait_with_output().unwrap().into();
+    old.execute("commit").await;
+    assert_eq!((ran.code, &*ran.stderr), (Some(3), ""), "{ran:?}");
+    let report = ran.object();
+    assert_eq!(
+        (&report["imported"], &report["more"], &report["stopped"]),
+        (&0.into(), &true.into(), &"signal".into())
+    );
+    old.end(table).await;
+}
+
+/// It may have a place, or be up, the next time.
+#[tokio::test]
+async fn a_server_that_takes_nobody_more_exits_with_69_as_the_stores_does() {
+    let (table, mut old) = (Table::new().await, Old::new().await);
+    let role = format!("full_{:032x}", fastrand::u128(..));
+    old.execute(&format!(
+        "create role {role} login password 'hunter2' connection limit 0"
+    ))
+    .await;
+    let server = server();
+    let (_, host) = server.rsplit_once('@').unwrap();
+    let full = format!("postgres://{role}:hunter2@{host}");
+    for (command, flag) in [("import", "--from"), ("stats", "--store")] {
+        let ran = table.run(&[command, flag, &full]);
+        assert_eq!(ran.code, Some(69), "{ran:?}");
+        assert!(ran.stderr.contains("too many connections"), "{ran:?}");
+        assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+    }
+    old.execute(&format!("drop role {role}")).await;
     old.end(table).await;
 }
 

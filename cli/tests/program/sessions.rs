@@ -1,10 +1,15 @@
 //! What an operator looks at and ends.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use cloakroom_store_api::{Data, Record, Saved, SessionStore};
 
-use crate::support::{Table, run, stored};
+use crate::support::{Ran, Table, folder, run, stored};
 
 #[tokio::test]
 async fn a_users_sessions_are_listed_newest_first() {
@@ -77,6 +82,37 @@ async fn sessions_are_ended_by_id_and_by_user() {
     assert_eq!(left().await, 0);
     assert!(table.store.load(other).await.unwrap().is_some());
     table.store.drop_tables().await.unwrap();
+}
+
+/// Who is asked at a terminal says no: that is no part of a report.
+#[tokio::test]
+async fn a_no_ends_nothing_and_leaves_stdout_empty() {
+    let (folder, url) = folder(0, 1).await;
+    let report = folder.path().join("report");
+    for format in ["text", "json"] {
+        let command = format!(
+            "'{}' revoke --owner ann --store '{url}' --format {format} >'{}'",
+            env!("CARGO_BIN_EXE_cloakroom"),
+            report.display()
+        );
+        let mut terminal = Command::new("script");
+        terminal.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+        let mut asked = terminal
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        asked.stdin.take().unwrap().write_all(b"n\n").unwrap();
+        let ran: Ran = asked.wait_with_output().unwrap().into();
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.stdout.contains("End 1 sessions of ann?"), "{ran:?}");
+        assert!(ran.stdout.contains("nothing was ended"), "{ran:?}");
+        assert_eq!(fs::read_to_string(&report).unwrap(), "", "{format}");
+    }
+    let listed = run(&[
+        "list", "--owner", "ann", "--store", &url, "--format", "json",
+    ]);
+    assert_eq!(listed.stdout.lines().count(), 1, "{listed:?}");
 }
 
 #[tokio::test]

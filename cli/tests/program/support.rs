@@ -125,6 +125,17 @@ impl Table {
     }
 }
 
+/// Waits until as many wait for a lock on a table.
+pub(crate) async fn until_waiting(count: i64, table: &str) {
+    let mut connection = PgConnection::connect(&server()).await.unwrap();
+    let sql = "select count(*) from pg_locks where relation = $1::text::regclass and not granted";
+    until("they wait", async || {
+        let waiting = sqlx::query_scalar::<_, i64>(sql).bind(table);
+        waiting.fetch_one(&mut connection).await.unwrap() == count
+    })
+    .await;
+}
+
 /// A folder with sessions, closed again; its path is `sled:` and what this says.
 pub(crate) async fn folder(dead: usize, live: usize) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();

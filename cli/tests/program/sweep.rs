@@ -1,8 +1,10 @@
 use std::process::Child;
 
 use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+use tokio::join;
 
-use crate::support::{Ran, Table, folder, run, terminate, until};
+use crate::support::{Ran, Table, folder, run, server, terminate, until, until_waiting};
 
 #[tokio::test]
 async fn a_folder_is_swept_and_the_live_are_spared() {
@@ -190,6 +192,47 @@ async fn sigterm_ends_a_wait_for_the_first_batch() {
     assert_eq!(swept.object()["removed"], 0);
     assert_eq!(table.counts().await, (10, 1));
     table.store.drop_tables().await.unwrap();
+}
+
+/// Of a large backlog that can take minutes.
+#[tokio::test]
+async fn sigterm_ends_the_counting_of_a_dry_run() {
+    let table = Table::new().await;
+    table.fill(10).await;
+    for (format, words) in [
+        ("text", "nothing was counted"),
+        ("json", "\"stopped\":\"signal\""),
+    ] {
+        let opened = locked(&table).await;
+        let counting = table
+            .program(&["sweep", "--dry-run", "--format", format])
+            .spawn()
+            .unwrap();
+        until_waiting(1, &table.name).await;
+        // Whoever asks for a lock first has it first: the program to look whether the table is
+        // there, then this, then the program to count.
+        let (counted, ()) = join!(locked(&table), async {
+            until_waiting(2, &table.name).await;
+            opened.close().await.unwrap();
+        });
+        until_waiting(1, &table.name).await;
+        terminate(&counting);
+        let ran = ended(counting);
+        counted.close().await.unwrap();
+        assert_eq!((ran.code, &*ran.stderr), (Some(3), ""), "{ran:?}");
+        assert_eq!(ran.stdout.lines().count(), 1, "{ran:?}");
+        assert!(ran.stdout.contains(words), "{ran:?}");
+    }
+    table.store.drop_tables().await.unwrap();
+}
+
+/// A connection that keeps everybody else from the table until it is closed.
+async fn locked(table: &Table) -> PgConnection {
+    let mut connection = PgConnection::connect(&server()).await.unwrap();
+    let lock = format!("begin; lock table {}", table.name);
+    let lock = raw_sql(AssertSqlSafe(lock)).execute(&mut connection).await;
+    lock.unwrap();
+    connection
 }
 
 /// Four sweepers at once on 60,000 sessions: how each ended, and how many each removed.
