@@ -24,6 +24,13 @@ use crate::{
 /// How long a call waits for somebody else's lock while others wait with it.
 const BRIEF: Duration = Duration::from_millis(50);
 
+/// How long each of those waits that shared a statement in which one met such a lock.
+const BRIEFEST: Duration = Duration::from_millis(1);
+
+/// How long before a deadline a wait for a lock ends at the latest, for the server to say so in time:
+/// a connection that has not answered by then is given up.
+const REPLY: Duration = Duration::from_millis(50);
+
 /// How often a statement is sent that the server says it has not run.
 const TRIES: u32 = 4;
 
@@ -94,6 +101,8 @@ impl<C: Call> Drop for Held<C> {
 /// Why there is no answer.
 enum Failed {
     Late,
+    /// There was no connection: nothing was sent.
+    Unconnected(sqlx::Error),
     Sqlx(sqlx::Error),
 }
 
@@ -102,32 +111,37 @@ impl Failed {
     fn code(&self) -> Option<String> {
         match self {
             Self::Late => None,
-            Self::Sqlx(error) => error::code(error),
+            Self::Unconnected(error) | Self::Sqlx(error) => error::code(error),
         }
+    }
+
+    fn is_locked(&self) -> bool {
+        self.code().as_deref() == Some(error::LOCKED)
     }
 }
 
 /// Sends calls in one statement; each hears its answer.
 pub(crate) async fn deliver<C: Call>(shared: &Arc<Shared>, batch: Vec<Held<C>>) {
     if let [_] = &batch[..] {
-        return each(shared, batch).await;
+        return each(shared, batch, BRIEF).await;
     }
-    let calls: Vec<_> = batch.iter().map(|held| &held.asked().call).collect();
-    let until = batch.iter().map(|held| held.asked().until).max();
-    let until = until.unwrap_or_else(Instant::now);
-    match persist(shared, &calls, BRIEF, until).await {
+    let asked: Vec<_> = batch.iter().map(Held::asked).collect();
+    match persist(shared, &asked, BRIEF).await {
         Ok(answers) => {
             for (held, answer) in batch.into_iter().zip(answers) {
                 held.answer(answer);
             }
         }
-        Err(failed) if is_perhaps_of_one::<C>(&failed) => each(shared, batch).await,
+        Err(failed) if is_perhaps_of_one::<C>(&failed) => {
+            let lock = if failed.is_locked() { BRIEFEST } else { BRIEF };
+            each(shared, batch, lock).await;
+        }
         Err(Failed::Late) => {
             for held in batch {
                 held.answer(Err(error::late(shared.deadline)));
             }
         }
-        Err(Failed::Sqlx(error)) => {
+        Err(Failed::Unconnected(error) | Failed::Sqlx(error)) => {
             // One error, many who are told: each hears it in words.
             let error = Arc::new(error);
             for held in batch {
@@ -138,10 +152,10 @@ pub(crate) async fn deliver<C: Call>(shared: &Arc<Shared>, batch: Vec<Held<C>>) 
 }
 
 /// One by one: who failed alone is told so, and who waits for a lock holds up nobody else.
-pub(crate) async fn each<C: Call>(shared: &Arc<Shared>, batch: Vec<Held<C>>) {
+async fn each<C: Call>(shared: &Arc<Shared>, batch: Vec<Held<C>>, lock: Duration) {
     for mut held in batch {
-        let answer = alone(shared, held.asked(), BRIEF).await;
-        if matches!(&answer, Err(failed) if failed.code().as_deref() == Some(error::LOCKED)) {
+        let answer = alone(shared, held.asked(), lock).await;
+        if answer.as_ref().is_err_and(Failed::is_locked) {
             held.occupy();
             tokio::spawn(wait_for_lock(held));
         } else {
@@ -155,9 +169,8 @@ async fn wait_for_lock<C: Call>(held: Held<C>) {
     let shared = Arc::clone(&held.shared);
     let asked = held.asked();
     let place = timeout_at(asked.until, shared.patience.acquire()).await;
-    let lock = asked.until.saturating_duration_since(Instant::now());
     let answer = match place {
-        Ok(_) => alone(&shared, asked, lock).await,
+        Ok(_) => alone(&shared, asked, Duration::MAX).await,
         Err(_) => Err(Failed::Late),
     };
     held.answer(answer.unwrap_or_else(|failed| Err(sorted(&shared, failed))));
@@ -169,20 +182,19 @@ async fn alone<C: Call>(
     asked: &Asked<C>,
     lock: Duration,
 ) -> Result<Result<C::Answer>, Failed> {
-    let mut answers = persist(shared, &[&asked.call], lock, asked.until).await?;
+    let mut answers = persist(shared, &[asked], lock).await?;
     answers.pop().ok_or(Failed::Sqlx(sqlx::Error::RowNotFound))
 }
 
 /// Sends a statement, again if the server says that it was not run, or if it only reads.
 async fn persist<C: Call>(
     shared: &Shared,
-    calls: &[&C],
+    asked: &[&Asked<C>],
     lock: Duration,
-    until: Instant,
 ) -> Result<Vec<Result<C::Answer>>, Failed> {
     let mut tries = 1;
     loop {
-        match attempt(shared, calls, lock, until).await {
+        match attempt(shared, asked, lock).await {
             Err(failed) if tries < TRIES && is_worth_another_try::<C>(&failed) => tries += 1,
             outcome => return outcome,
         }
@@ -192,37 +204,60 @@ async fn persist<C: Call>(
 fn is_worth_another_try<C: Call>(failed: &Failed) -> bool {
     match (failed, failed.code()) {
         (_, Some(code)) => error::is_collision(&code) || error::is_connections_own(&code),
-        (Failed::Sqlx(error), None) => !C::WRITES && error::is_about_the_way(error),
+        (Failed::Unconnected(error) | Failed::Sqlx(error), None) => {
+            !C::WRITES && error::is_about_the_way(error)
+        }
         (Failed::Late, None) => false,
     }
 }
 
 /// Whether a batch may have failed for what one of its calls is about, so that each has to hear
-/// for itself. It has not where the connection was lost.
+/// for itself. It has not where there was no connection, or it was lost.
 fn is_perhaps_of_one<C: Call>(failed: &Failed) -> bool {
     match failed {
-        Failed::Late => false,
+        Failed::Late | Failed::Unconnected(_) => false,
         Failed::Sqlx(error) if error::code(error).is_some() => !error::is_lost(error),
         Failed::Sqlx(error) => !C::WRITES && !error::is_about_the_way(error),
     }
 }
 
+/// Sends a statement for those who are not late by then.
 async fn attempt<C: Call>(
     shared: &Shared,
-    calls: &[&C],
+    asked: &[&Asked<C>],
     lock: Duration,
-    until: Instant,
 ) -> Result<Vec<Result<C::Answer>>, Failed> {
+    let until = asked.iter().map(|asked| asked.until).max();
+    let until = until.unwrap_or_else(Instant::now);
+    let mut is_sent = false;
     let sending = async {
-        let mut connection = shared.connections.take().await?;
-        let answers = C::run(calls, lock, &shared.statements, &mut connection).await;
+        let connection = shared.connections.take().await;
+        let mut connection = connection.map_err(Failed::Unconnected)?;
+        let now = Instant::now();
+        let timely = asked.iter().filter(|asked| asked.until > now);
+        let calls: Vec<_> = timely.map(|asked| &asked.call).collect();
+        if calls.is_empty() {
+            connection.put_back(&Ok(()));
+            return Err(Failed::Late);
+        }
+        let left = until.saturating_duration_since(now);
+        let lock = lock.min(left.saturating_sub(REPLY.max(left / 10)));
+        is_sent = true;
+        let answers = C::run(&calls, lock, &shared.statements, &mut connection).await;
         connection.put_back(&answers);
-        answers
+        let mut answers = answers.map_err(Failed::Sqlx)?.into_iter();
+        let answers = asked.iter().map_while(|asked| match asked.until > now {
+            true => answers.next(),
+            false => Some(Err(error::late(shared.deadline))),
+        });
+        Ok(answers.collect())
     };
     match in_time(until, sending).await {
-        Some(answers) => answers.map_err(Failed::Sqlx),
+        Some(answers) => answers,
         None => {
-            shared.connections.forget_idle();
+            if is_sent {
+                shared.connections.forget_idle();
+            }
             Err(Failed::Late)
         }
     }
@@ -242,6 +277,6 @@ async fn in_time<T>(until: Instant, work: impl Future<Output = T>) -> Option<T> 
 fn sorted(shared: &Shared, failed: Failed) -> cloakroom_store_api::Error {
     match failed {
         Failed::Late => error::late(shared.deadline),
-        Failed::Sqlx(error) => error::sorted(error, &shared.table),
+        Failed::Unconnected(error) | Failed::Sqlx(error) => error::sorted(error, &shared.table),
     }
 }

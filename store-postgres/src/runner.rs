@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    delivery::{Held, deliver, each},
+    delivery::{Held, deliver},
     error,
     lane::{Added, Asked, Call},
     lone::Relay,
@@ -63,7 +63,7 @@ fn send_alone<C: Call>(
 ) -> Relay {
     let shared = Arc::clone(shared);
     Relay::new(async move {
-        each(&shared, vec![Held::alone(&shared, asked)]).await;
+        deliver(&shared, vec![Held::alone(&shared, asked)]).await;
         drop(permit);
     })
 }

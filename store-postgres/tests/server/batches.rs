@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use cloakroom_store_api::{Lifetime, Persistence, Record, Saved, SessionStore};
+use cloakroom_store_api::{Error, Lifetime, Persistence, Record, Saved, SessionStore};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinSet;
 
-use crate::support::{fresh, migrated, owned, stored};
+use crate::support::{connection, fresh, migrated, owned, stored};
 
 /// What becomes of a save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,4 +118,50 @@ async fn creates_that_share_a_statement_have_answers_of_their_own() {
     }
     println!("creates=64 taken={taken} wrong={wrong}");
     assert_eq!((taken, wrong), (4, 0));
+}
+
+/// The latest deadline of a batch is no reason to send what is late.
+#[tokio::test]
+async fn a_call_is_not_sent_with_others_after_its_own_deadline() {
+    let patient = migrated(fresh()).await;
+    let builder = fresh().table(patient.table().clone()).pool_size(1);
+    let store = builder.deadline(Duration::from_secs(1)).connect().await;
+    let store = store.unwrap();
+    let [first, late, timely] = [owned("ann"), owned("ann"), owned("ann")];
+    for new in [&first, &late, &timely] {
+        stored(&patient, new.clone()).await;
+    }
+    let mut holder = connection().await;
+    let mut transaction = holder.begin().await.unwrap();
+    let lock = format!("lock table {} in access exclusive mode", store.table());
+    transaction.execute(AssertSqlSafe(lock)).await.unwrap();
+    // The first ones have the only connection, one after the other, and until 1.3 s the second.
+    let after = |milliseconds| tokio::time::sleep(Duration::from_millis(milliseconds));
+    let (_, _, late_answer, timely_answer, ()) = tokio::join!(
+        store.expire(first.id),
+        async {
+            after(300).await;
+            store.stats().await
+        },
+        async {
+            after(150).await;
+            store.expire(late.id).await
+        },
+        async {
+            after(600).await;
+            store.expire(timely.id).await
+        },
+        async {
+            after(1_400).await;
+            transaction.rollback().await.unwrap();
+        },
+    );
+    let late_ended = u32::from(patient.load(late.id).await.unwrap().is_none());
+    println!("late=1 ended={late_ended} timely={timely_answer:?}");
+    assert!(
+        matches!(late_answer, Err(Error::Unavailable(_))),
+        "{late_answer:?}"
+    );
+    assert!(timely_answer.unwrap());
+    assert_eq!(late_ended, 0);
 }

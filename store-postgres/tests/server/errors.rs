@@ -3,15 +3,26 @@
 use std::{
     error::Error as _,
     iter,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use cloakroom_store_api::{Error, SessionStore};
 use cloakroom_store_postgres::{PostgresStore, PostgresStoreBuilder};
 use sqlx::{Executor, postgres::PgPoolOptions, raw_sql};
-use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
-use crate::support::{fresh, in_database, migrated, record, server, stored};
+use crate::support::{
+    address, by_way_of, fresh, in_database, migrated, record, run, server, stored,
+};
 
 /// The error and its causes, as a log would have them.
 pub(crate) fn words(error: &Error) -> String {
@@ -121,6 +132,59 @@ async fn without_a_server_a_store_is_unavailable() {
         assert!(began.elapsed() < Duration::from_secs(1));
         assert!(!words(&error).contains("hunter22"), "{error:?}");
     }
+}
+
+/// A server that lets nobody in is not asked once more for each call that waits.
+#[tokio::test]
+async fn a_refused_connection_is_told_to_all_that_wait_for_it() {
+    let role = format!("test_{:x}", fastrand::u64(..));
+    let owner = migrated(fresh()).await;
+    let table = owner.table();
+    run(&format!(
+        "create role {role} login password '{role}'; grant select on {table} to {role}"
+    ))
+    .await;
+    let (way, connects) = counted(address(&server()).await).await;
+    let url = by_way_of(way).replace("cloakroom:cloakroom@", &format!("{role}:{role}@"));
+    let store = PostgresStore::builder(&url).table(table.clone());
+    let store = store.connect().await.unwrap();
+    run(&format!(
+        "alter role {role} connection limit 0;
+        select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'"
+    ))
+    .await;
+    connects.store(0, Relaxed);
+    let mut loads = JoinSet::new();
+    for _ in 0..64 {
+        let store = store.clone();
+        loads.spawn(async move { store.load(record().id).await });
+    }
+    for answer in loads.join_all().await {
+        assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+    }
+    let connects = connects.load(Relaxed);
+    println!("loads=64 connects={connects}");
+    // One call goes alone, and two statements share what waits.
+    assert!((1..=4).contains(&connects), "{connects}");
+    run(&format!("drop owned by {role}; drop role {role}")).await;
+}
+
+/// Another address of a server, and how many connections were made there.
+async fn counted(server: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connects = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connects);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            counter.fetch_add(1, Relaxed);
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await?;
+                copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    (address, connects)
 }
 
 #[tokio::test]

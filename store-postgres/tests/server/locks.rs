@@ -6,11 +6,13 @@ use std::{
 };
 
 use cloakroom_store_api::{Error, Saved, SessionStore};
-use cloakroom_test_support::done_after_a_poll;
+use cloakroom_test_support::{Proxy, Way, done_after_a_poll};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinSet;
 
-use crate::support::{connection, fresh, migrated, record, stored};
+use crate::support::{
+    address, by_way_of, connection, fresh, migrated, named, record, server, serving, stored,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_locked_session_holds_up_nobody_else() {
@@ -49,6 +51,71 @@ async fn a_locked_session_holds_up_nobody_else() {
     println!("savers=64 each=3 took_ms={}", others.as_millis());
     assert!(matches!(saved, Saved::Stored(_)), "{saved:?}");
     assert!(others < Duration::from_secs(2), "{others:?}");
+}
+
+/// Each of the locked ones is found among those that share a statement, which are all sent again.
+#[tokio::test]
+async fn many_locked_sessions_hold_up_the_others_no_longer_than_one() {
+    let store = migrated(fresh()).await;
+    let table = store.table();
+    let (mut locked, mut free) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        locked.push(stored(&store, record()).await.id);
+        free.push(stored(&store, record()).await.id);
+    }
+    let mut holder = connection().await;
+    let mut transaction = holder.begin().await.unwrap();
+    let ids: Vec<_> = locked.iter().map(|id| format!("'{id}'")).collect();
+    let lock = format!(
+        "select from {table} where id in ({}) for update",
+        ids.join(", ")
+    );
+    transaction.execute(AssertSqlSafe(lock)).await.unwrap();
+
+    let (mut waiting, mut touches) = (JoinSet::new(), JoinSet::new());
+    let began = Instant::now();
+    for (locked, free) in locked.into_iter().zip(free) {
+        for (id, set) in [(locked, &mut waiting), (free, &mut touches)] {
+            let store = store.clone();
+            set.spawn(async move { store.touch(id, 1).await.unwrap().is_some() });
+        }
+    }
+    assert!(touches.join_all().await.iter().all(|touched| *touched));
+    let others = began.elapsed();
+    transaction.rollback().await.unwrap();
+    assert!(waiting.join_all().await.iter().all(|touched| *touched));
+    println!("locked=12 free=12 took_ms={}", others.as_millis());
+    assert!(others < Duration::from_millis(400), "{others:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_is_locked_past_the_deadline_costs_no_connection() {
+    let proxy = Proxy::start(address(&server()).await).await;
+    let (builder, name) = named(&by_way_of(proxy.address()));
+    let store = migrated(builder.deadline(DEADLINE)).await;
+    let table = store.table();
+    let locked = stored(&store, record()).await;
+    let mut saves = JoinSet::new();
+    for _ in 0..16 {
+        let store = store.clone();
+        saves.spawn(async move { stored(&store, record()).await });
+    }
+    saves.join_all().await;
+    let before = serving(&name).await;
+    proxy.set(Way::Slow(Duration::from_millis(5)));
+    let mut holder = connection().await;
+    let mut transaction = holder.begin().await.unwrap();
+    let lock = format!("select from {table} where id = '{}' for update", locked.id);
+    transaction.execute(AssertSqlSafe(lock)).await.unwrap();
+    let failed = store.touch(locked.id, 1).await.unwrap_err();
+    assert!(matches!(failed, Error::Unavailable(_)), "{failed:?}");
+    transaction.rollback().await.unwrap();
+    // The server sees a little later who has gone.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let after = serving(&name).await;
+    let lost = before.difference(&after).count();
+    println!("connections={} lost={lost}", before.len());
+    assert_eq!(lost, 0);
 }
 
 /// Touches that share a statement: the session whose row is locked first dies while the other's

@@ -1,6 +1,6 @@
 //! Calls that meet no other: their callers send them.
 
-use std::{collections::HashSet, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use cloakroom_store_api::{Error, Record, Saved, SessionStore};
 use cloakroom_store_postgres::PostgresStore;
@@ -9,16 +9,8 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::support::{
-    address, by_way_of, connection, fresh, migrated, named, record, server, stored,
+    address, by_way_of, connection, fresh, migrated, named, record, server, serving, stored,
 };
-
-/// The server's processes that serve connections of this name.
-async fn serving(name: &str) -> HashSet<i32> {
-    let sql = format!("select pid from pg_stat_activity where application_name = '{name}'");
-    let pids = sqlx::query_scalar(AssertSqlSafe(sql));
-    let pids = pids.fetch_all(&mut connection().await).await.unwrap();
-    pids.into_iter().collect()
-}
 
 /// A store so far from its server that no call is done at once.
 async fn far_away(connections: usize) -> (Proxy, PostgresStore, String) {
@@ -94,15 +86,14 @@ async fn a_lone_call_that_nobody_polls_holds_up_nobody_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_call_is_not_sent_after_its_deadline() {
     let proxy = Proxy::start(address(&server()).await).await;
-    let (builder, _) = named(&by_way_of(proxy.address()));
-    let deadline = Duration::from_millis(200);
-    let store = migrated(builder.deadline(deadline)).await;
+    let deadline = Duration::from_millis(400);
+    let patient = migrated(fresh()).await;
     let mut ended = 0;
     for is_dropped in [false, true] {
         for _ in 0..4 {
             // The statement is prepared first, and that takes its time.
-            let store = node(&store, &proxy, deadline).await;
-            let known = stored(&store, record()).await;
+            let store = node(&patient, &proxy, deadline).await;
+            let known = stored(&patient, record()).await;
             proxy.set(Way::Slow(Duration::from_millis(20)));
             let mut end = Box::pin(store.expire(known.id));
             assert!(!done_after_a_poll(end.as_mut()).await);
@@ -115,7 +106,7 @@ async fn a_lone_call_is_not_sent_after_its_deadline() {
             }
             proxy.set(Way::Open);
             tokio::time::sleep(Duration::from_millis(50)).await;
-            ended += u32::from(store.load(known.id).await.unwrap().is_none());
+            ended += u32::from(patient.load(known.id).await.unwrap().is_none());
         }
     }
     println!("late=8 ended={ended}");

@@ -1,7 +1,7 @@
 //! Where the server is, and tables of a test's own.
 #![allow(dead_code)] // Each test program uses its part.
 
-use std::net::SocketAddr;
+use std::{collections::HashSet, net::SocketAddr};
 
 use cloakroom_store_api::{Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
 use cloakroom_store_postgres::{PostgresStore, PostgresStoreBuilder, TableName};
@@ -36,6 +36,14 @@ pub(crate) async fn connections(name: &str, and: &str) -> i64 {
         "select count(*) from pg_stat_activity where application_name = '{name}' {and}"
     ))
     .await
+}
+
+/// The server's processes that serve connections of this name.
+pub(crate) async fn serving(name: &str) -> HashSet<i32> {
+    let sql = format!("select pid from pg_stat_activity where application_name = '{name}'");
+    let pids = sqlx::query_scalar(AssertSqlSafe(sql));
+    let pids = pids.fetch_all(&mut connection().await).await.unwrap();
+    pids.into_iter().collect()
 }
 
 /// The part of a URL that is between user and database.
