@@ -37,8 +37,8 @@ pub use cloakroom_store_api as store;
 #[cfg(feature = "memory")]
 pub use cloakroom_store_memory::MemoryStore;
 #[cfg(feature = "postgres")]
-pub use cloakroom_store_postgres::PostgresStore;
+pub use cloakroom_store_postgres::{PostgresStore, TableName};
 #[cfg(feature = "redis")]
-pub use cloakroom_store_redis::RedisStore;
+pub use cloakroom_store_redis::{Prefix, RedisStore};
 #[cfg(feature = "sled")]
-pub use cloakroom_store_sled::SledStore;
+pub use cloakroom_store_sled::{Durability, SledStore};

@@ -95,7 +95,7 @@ impl Sweeper {
 
     /// Sweeps until `stop` is ready. A batch that has begun is finished.
     ///
-    /// To sweep as long as the runtime lives, stop it by [`pending`](std::future::pending). It
+    /// With [`pending()`](std::future::pending) it sweeps as long as the runtime lives. The future
     /// can be dropped at any time. It needs a Tokio runtime with time enabled.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
