@@ -1,6 +1,9 @@
 use std::{
     ops::ControlFlow,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use sled::IVec;
@@ -11,14 +14,18 @@ use crate::trees::Trees;
 ///
 /// It is once it was read, unless there is more than certainly fits. What has outgrown the cache
 /// is not looked at again before the folder is opened again: parts of it may be cold for ever.
+///
+/// Who counts and who writes meanwhile both add what they have, and look then whether all of it
+/// still fits. In the one order of these steps the last to look sees what both have added.
 #[derive(Debug)]
 pub(crate) struct Warmth {
     capacity: u64,
     /// How many bytes are stored, and how many the largest entry has had.
     bytes: AtomicU64,
     largest: AtomicU64,
+    /// Neither is taken back, so it does not matter which of the two comes first.
     is_counted: AtomicBool,
-    is_warm: AtomicBool,
+    has_outgrown: AtomicBool,
 }
 
 /// By how much what is stored has changed.
@@ -44,23 +51,23 @@ impl Warmth {
             bytes: AtomicU64::new(0),
             largest: AtomicU64::new(0),
             is_counted: AtomicBool::new(false),
-            is_warm: AtomicBool::new(false),
+            has_outgrown: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn needs_no_disk(&self) -> bool {
-        self.is_warm.load(Relaxed)
+        self.is_counted.load(Relaxed) && !self.has_outgrown.load(Relaxed)
     }
 
     /// Takes note of what a write has changed.
     pub(crate) fn grow(&self, growth: &Growth) {
         self.add(growth);
         // What goes while all is being counted may not have been counted.
-        if self.is_counted.load(Relaxed) {
-            self.bytes.fetch_sub(growth.less, Relaxed);
+        if self.is_counted.load(SeqCst) {
+            self.bytes.fetch_sub(growth.less, SeqCst);
         }
         if !self.fits() {
-            self.is_warm.store(false, Relaxed);
+            self.has_outgrown.store(true, Relaxed);
         }
     }
 
@@ -76,16 +83,15 @@ impl Warmth {
             }
         });
         if read? == ControlFlow::Continue(()) {
-            self.is_counted.store(true, Relaxed);
-            self.is_warm.store(self.fits(), Relaxed);
+            self.is_counted.store(true, SeqCst);
         }
         Ok(())
     }
 
     fn add(&self, growth: &Growth) {
-        self.bytes.fetch_add(growth.more, Relaxed);
-        if growth.largest > self.largest.load(Relaxed) {
-            self.largest.fetch_max(growth.largest, Relaxed);
+        self.bytes.fetch_add(growth.more, SeqCst);
+        if growth.largest > self.largest.load(SeqCst) {
+            self.largest.fetch_max(growth.largest, SeqCst);
         }
     }
 
@@ -93,8 +99,8 @@ impl Warmth {
     /// changes and the powers of two, and for one page more. Sessions of 100, 400 and 4,000
     /// bytes, each saved again up to three times, then had no page read from the disk.
     fn fits(&self) -> bool {
-        let pages = self.bytes.load(Relaxed).saturating_mul(5) / 2;
-        let unevenness = self.largest.load(Relaxed).saturating_mul(PAGE * PARTS);
+        let pages = self.bytes.load(SeqCst).saturating_mul(5) / 2;
+        let unevenness = self.largest.load(SeqCst).saturating_mul(PAGE * PARTS);
         pages.saturating_add(unevenness) <= self.capacity
     }
 }
@@ -109,5 +115,36 @@ impl Growth {
         self.more += size(new);
         self.less += size(old);
         self.largest = self.largest.max(size(new));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SledStore;
+
+    const CAPACITY: u64 = 1024 * 1024;
+
+    fn growth(more: u64, less: u64) -> Growth {
+        Growth {
+            more,
+            less,
+            largest: 0,
+        }
+    }
+
+    /// Also if whoever counts comes to its end late.
+    #[test]
+    fn what_has_outgrown_the_cache_is_not_warm_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let trees = Trees::open(&SledStore::builder(folder.path())).unwrap();
+        let warmth = Warmth::new(CAPACITY);
+        warmth.warm(&trees, || false).unwrap();
+        assert!(warmth.needs_no_disk());
+        warmth.grow(&growth(CAPACITY, 0));
+        assert!(!warmth.needs_no_disk());
+        warmth.grow(&growth(0, CAPACITY));
+        warmth.warm(&trees, || false).unwrap();
+        assert!(!warmth.needs_no_disk());
     }
 }
