@@ -14,7 +14,7 @@ use cloakroom_store_api::{
 };
 use tempfile::TempDir;
 
-use crate::{Durability, SledStore, cache::SHARDS, reads::Found};
+use crate::{Durability, SledStore, SledStoreBuilder, cache::SHARDS, reads::Found};
 
 mod clock;
 mod conformance;
@@ -47,10 +47,26 @@ async fn stored(store: &SledStore, record: Record) -> Record {
 }
 
 fn at(folder: &TempDir, clock: &ManualClock) -> SledStore {
-    SledStore::builder(folder.path())
-        .clock(Arc::new(clock.clone()))
-        .open()
-        .unwrap()
+    let builder = SledStore::builder(folder.path());
+    open_free(&builder.clock(Arc::new(clock.clone()))).unwrap()
+}
+
+fn reopened(folder: &TempDir) -> SledStore {
+    open_free(&SledStore::builder(folder.path())).unwrap()
+}
+
+/// Opens a folder that nobody has open.
+///
+/// Where the machine stalls, sled's own threads may have its lock for longer than an opening waits
+/// for them.
+fn open_free(builder: &SledStoreBuilder) -> Result<SledStore> {
+    let asked = Instant::now();
+    loop {
+        match builder.clone().open() {
+            Err(Error::Unavailable(_)) if asked.elapsed() < Duration::from_secs(10) => {}
+            opened => return opened,
+        }
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

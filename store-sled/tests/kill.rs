@@ -1,5 +1,7 @@
 //! `kill -9` takes back nothing that was answered. `CLOAKROOM_ROUNDS` sets how often.
 
+mod support;
+
 use std::{
     env,
     io::{BufRead, BufReader, Write, stdout},
@@ -14,6 +16,8 @@ use cloakroom_store_api::{SessionId, SessionStore};
 use cloakroom_store_sled::{Durability, SledStore};
 use cloakroom_test_support::{Differences, Ledger, News, rounds, work};
 use tokio::sync::mpsc;
+
+use crate::support::reopened;
 
 const CALLERS: u32 = 16;
 
@@ -103,8 +107,7 @@ fn note(ledger: &Ledger, line: &str) {
 
 /// Saves, rotates and ends sessions until it is killed, while others touch them.
 async fn fill(folder: &Path, durability: Durability) {
-    let builder = SledStore::builder(folder).durability(durability);
-    let store = builder.open().unwrap();
+    let store = reopened(&SledStore::builder(folder).durability(durability));
     let output = Arc::new(Mutex::new(stdout()));
     // The harness has begun a line.
     writeln!(output.lock().unwrap()).unwrap();

@@ -7,7 +7,7 @@ async fn sessions_and_indexes_survive_reopening_at_once() {
     let folder = folder();
     let mut records: Vec<Record> = Vec::new();
     for round in 0..50 {
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = reopened(&folder);
         for record in &records {
             let found = store.load(record.id).await.unwrap().unwrap();
             assert_eq!((found.revision, &found.data), (1, &record.data));
@@ -17,10 +17,10 @@ async fn sessions_and_indexes_survive_reopening_at_once() {
         assert_eq!(listed.len(), round + 1);
         assert_eq!(store.stats().await.unwrap().browser, round as u64 + 1);
     }
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = reopened(&folder);
     assert_eq!(store.expire_owner("zoë", None).await.unwrap(), 50);
     drop(store);
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = reopened(&folder);
     assert_eq!(store.list("zoë").await.unwrap(), []);
     assert_empty(&store);
 }
@@ -97,7 +97,7 @@ fn what_cannot_be_opened_is_an_error_that_names_the_folder() {
         (damaged, "corrupted data"),
         (overwritten, "the database in it is damaged"),
     ] {
-        let error = failure(SledStore::open(&path));
+        let error = failure(open_free(&SledStore::builder(&path)));
         assert!(matches!(error, Error::Backend(_)), "{error:?}");
         let chain = chain(&error);
         println!("{chain}");
@@ -111,13 +111,13 @@ async fn a_folder_larger_than_the_cache_is_read_beside_the_runtime() {
     let folder = folder();
     let builder = SledStore::builder(folder.path()).cache_capacity(0);
     let store = builder.open().unwrap();
-    assert!(!store.0.shared.warmth.needs_no_disk());
     let record = stored(&store, new_record(None)).await;
+    assert!(!store.0.shared.warmth.needs_no_disk());
     assert!(store.0.shared.recall(record.id).unwrap().is_none());
     assert!(is_live(&store, record.id).await);
     drop(store);
 
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = reopened(&folder);
     let asked = Instant::now();
     while !store.0.shared.warmth.needs_no_disk() && asked.elapsed() < Duration::from_secs(10) {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -144,7 +144,7 @@ async fn what_is_flushed_now_and_then_is_flushed_on_closing() {
     )
     .await;
     drop(store);
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = reopened(&folder);
     assert_eq!(
         store.load(record.id).await.unwrap().unwrap().lifetime,
         lifetime

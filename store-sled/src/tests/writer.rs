@@ -121,7 +121,7 @@ async fn records_of_the_largest_size_share_batches() {
         records.push(save.await.unwrap());
     }
     drop(store);
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = reopened(&folder);
     for record in records {
         assert_eq!(
             store.load(record.id).await.unwrap().unwrap().data,
@@ -141,7 +141,7 @@ async fn a_call_that_waited_past_its_deadline_fails_and_is_not_done() {
     let answer = store.save(&record).await;
     assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
     drop(store);
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = reopened(&folder);
     assert!(!is_live(&store, record.id).await);
 }
 
@@ -155,7 +155,7 @@ async fn a_dead_writer_is_an_error_and_not_a_hang() {
     let answer = store.save(&record).await;
     assert!(matches!(answer, Err(Error::Backend(_))), "{answer:?}");
     drop(store);
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = reopened(&folder);
     assert!(is_live(&store, record.id).await);
 }
 
