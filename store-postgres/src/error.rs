@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cloakroom_store_api::Error;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::config::TableName;
 
@@ -51,12 +52,17 @@ pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
 ///
 /// After `25006` it could be used, but it leads to a standby, and the next one may not.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
-    code(error).is_none_or(|code| {
-        is_connections_own(&code)
-            || code.starts_with("57P")
-            || code.starts_with("08")
-            || code == "25006"
-    })
+    let error = error.as_database_error();
+    let Some(error) = error.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        return true;
+    };
+    let code = error.code();
+    // It has ended the session.
+    matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+        || is_connections_own(code)
+        || code.starts_with("57P")
+        || code.starts_with("08")
+        || code == "25006"
 }
 
 /// Whether somebody else was in the way, who may be gone the next time.
@@ -80,8 +86,9 @@ pub(crate) const LOCKED: &str = "55P03";
 
 fn is_temporary(code: &str) -> bool {
     // Connection, transaction rollback, resources, operator intervention, system error; a lock,
-    // a standby.
-    ["08", "40", "53", "57", "58"].contains(&&code[..2]) || [LOCKED, "25006"].contains(&code)
+    // a standby, limits of a transaction's time.
+    ["08", "40", "53", "57", "58"].contains(&&code[..2])
+        || [LOCKED, "25006", "25P03", "25P04"].contains(&code)
 }
 
 /// The error of one of many calls that shared a statement.
@@ -115,4 +122,49 @@ pub(crate) fn late(deadline: Duration) -> Error {
 
 pub(crate) fn ended() -> Error {
     Error::unavailable(Failure::Ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, PgConnection};
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+
+    /// What sqlx makes of an error that a server has with this severity and code.
+    async fn reported(severity: &str, code: &str) -> sqlx::Error {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let fields = format!("S{severity}\0V{severity}\0C{code}\0Mit is over\0\0");
+        let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+        let message = [b"E", &length[..], fields.as_bytes()].concat();
+        tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await?;
+            client.write_all(&message).await
+        });
+        let url = format!("postgres://ann@{address}/x?sslmode=disable");
+        PgConnection::connect(&url).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_session_that_the_server_has_ended_is_lost() {
+        for (severity, code, lost) in [
+            ("FATAL", "25P04", true),
+            ("FATAL", "XX000", true),
+            ("PANIC", "53100", true),
+            ("ERROR", "53100", false),
+            ("ERROR", "57P01", true),
+        ] {
+            let error = reported(severity, code).await;
+            assert_eq!(is_lost(&error), lost, "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_timeout_of_transactions_is_temporary() {
+        for code in ["25P03", "25P04"] {
+            let error = sorted(reported("FATAL", code).await, &TableName::default());
+            assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        }
+    }
 }

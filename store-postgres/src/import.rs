@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row, raw_sql};
 use crate::{
     config::TableName,
     save::{self, Draft},
-    schema::LOCK,
+    schema::BEGIN,
     sql::{self, Id},
 };
 
@@ -104,9 +104,7 @@ async fn has_ledger(connection: &mut PgConnection, table: &TableName) -> sqlx::R
 async fn make_ledger(connection: &mut PgConnection, table: &TableName) -> sqlx::Result<()> {
     let ledger = ledger(table);
     let sql = format!(
-        "begin;
-        set local client_min_messages = warning;
-        select pg_advisory_xact_lock({LOCK});
+        "{BEGIN}
         create table if not exists {ledger} (id uuid primary key);
         commit"
     );

@@ -7,9 +7,15 @@ use crate::config::TableName;
 /// The version of the tables that [`migration`] makes.
 const VERSION: i32 = 1;
 
-/// Held by whoever makes tables or drops them, one key for all tables: `create … if not exists` of
-/// two sessions at once fails with a unique violation in PostgreSQL's own catalogue.
-pub(crate) const LOCK: &str = "x'636c6f616b726f6f'::bigint";
+/// How tables are made or dropped: by one at a time, with one key for all tables, because
+/// `create … if not exists` of two sessions at once fails with a unique violation in PostgreSQL's own
+/// catalogue. Who has waited sees what was made meanwhile, and may have waited longer than a role's
+/// statements may last.
+pub(crate) const BEGIN: &str = "\
+begin isolation level read committed;
+set local client_min_messages = warning;
+set local statement_timeout = 0;
+select pg_advisory_xact_lock(x'636c6f616b726f6f'::bigint);";
 
 /// SQL that makes the tables where they are missing, and changes nothing where they are.
 ///
@@ -21,11 +27,10 @@ pub(crate) fn migration(table: &TableName) -> String {
     let version = table.sibling("_version");
     let owner_index = table.unqualified("_owner");
     let sweep_index = table.unqualified("_sweep");
+    let name = literal(&table.to_string());
     format!(
         "\
-begin;
-set local client_min_messages = warning;
-select pg_advisory_xact_lock({LOCK});
+{BEGIN}
 -- Deadlines are in timestamptz, timeouts in milliseconds. sweep_hour is the first full hour after
 -- expires_at, counted from 1970: an index on it stays as it is when a session is touched.
 create table if not exists {table} (
@@ -42,11 +47,29 @@ create table if not exists {table} (
 ) with (fillfactor = 70);
 create index if not exists {owner_index} on {table} (owner) where owner is not null;
 create index if not exists {sweep_index} on {table} (sweep_hour);
+-- They may be another table's: one that was renamed keeps the names of its indexes.
+select set_config('cloakroom.table', {name}, true);
+do $$ begin
+    if 2 > (
+        select count(distinct a.attname) from pg_index i
+        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = current_setting('cloakroom.table')::regclass
+            and a.attname in ('owner', 'sweep_hour')
+    ) then
+        raise exception 'another table''s index has the _owner or _sweep name of %; rename it',
+            current_setting('cloakroom.table');
+    end if;
+end $$;
 create table if not exists {version} (version integer not null);
 insert into {version} select {VERSION} where not exists (select from {version});
 commit;
 "
     )
+}
+
+/// With backslashes that mean the same whatever the server's settings.
+fn literal(text: &str) -> String {
+    format!("e'{}'", text.replace('\\', r"\\").replace('\'', "''"))
 }
 
 /// Makes the tables, unless they are there.
@@ -92,9 +115,7 @@ pub(crate) async fn drop_tables(
 ) -> sqlx::Result<()> {
     let [version, imported] = ["_version", "_imported"].map(|suffix| table.sibling(suffix));
     let sql = format!(
-        "begin;
-        set local client_min_messages = warning;
-        select pg_advisory_xact_lock({LOCK});
+        "{BEGIN}
         drop table if exists {table}, {version}, {imported};
         commit"
     );

@@ -20,14 +20,16 @@ impl SweepLock {
     ///
     /// It belongs to a transaction, not to the session: a session's lock would stay behind in
     /// PgBouncer's pool. Between statements that transaction has no snapshot, so that it keeps
-    /// no vacuum from its work however long it lasts; at a higher isolation level it would.
+    /// no vacuum from its work however long it lasts; at a higher isolation level it would. From
+    /// PostgreSQL 17 on there is one more limit of how long that may be.
     pub(crate) async fn take(
         mut connection: PgConnection,
         table: &TableName,
     ) -> sqlx::Result<Option<Self>> {
         raw_sql(
             "begin isolation level read committed;
-            set local idle_in_transaction_session_timeout = 0",
+            select set_config(name, '0', true) from pg_settings
+            where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')",
         )
         .execute(&mut connection)
         .await?;

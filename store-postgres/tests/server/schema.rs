@@ -8,10 +8,14 @@ use std::{
 
 use cloakroom_store_api::{Error, SessionStore, Stats};
 use cloakroom_store_postgres::{PostgresStore, TableName};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::task::JoinSet;
 
-use crate::support::{
-    fresh, in_database, migrated, number, record, run, server, stored, unique_table,
+use crate::{
+    errors::words,
+    support::{
+        connection, fresh, in_database, migrated, number, record, run, server, stored, unique_table,
+    },
 };
 
 #[tokio::test]
@@ -34,7 +38,14 @@ async fn names_need_quotes_and_get_them() {
     let quoted = schema.replace('"', "\"\"");
     run(&format!("create schema \"{quoted}\"")).await;
     let long = "ü".repeat(31);
-    for name in ["select", "'; drop table x; --", "\"", "Sessions", &long] {
+    for name in [
+        "select",
+        "'; drop table x; --",
+        "\"",
+        "Sessions",
+        "$$",
+        &long,
+    ] {
         let table: TableName = format!("{schema}.{name}").parse().unwrap();
         let store = migrated(fresh().table(table)).await;
         let record = stored(&store, record()).await;
@@ -123,6 +134,78 @@ async fn a_migration_creates_no_schema_and_needs_no_right_where_the_tables_are()
     let of_role = format!("{open} and usename = '{role}'");
     assert_eq!(number(&of_role).await, 0);
     run(&format!("drop owned by {role}")).await;
+}
+
+/// At a higher isolation level who has waited for others would not see what they have made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_migrate_at_once_whatever_isolation_their_role_has() {
+    let url = format!(
+        "{}?options[default_transaction_isolation]=serializable",
+        server()
+    );
+    let mut failed = 0;
+    for _ in 0..10 {
+        let table = unique_table();
+        let mut nodes = JoinSet::new();
+        for _ in 0..8 {
+            let builder = PostgresStore::builder(&url).table(table.clone());
+            nodes.spawn(async move { builder.connect().await.unwrap().migrate().await });
+        }
+        for migrated in nodes.join_all().await {
+            if let Err(error) = migrated {
+                failed += 1;
+                println!("{error:?}");
+            }
+        }
+        let version = table.to_string().replacen('"', "", 2) + "_version";
+        assert_eq!(number(&format!("select count(*) from {version}")).await, 1);
+    }
+    println!("nodes=80 failed={failed}");
+    assert_eq!(failed, 0);
+}
+
+/// The indexes of a table that was renamed keep their names.
+#[tokio::test]
+async fn a_migration_says_which_names_another_table_s_indexes_have() {
+    let store = migrated(fresh()).await;
+    let (_, name) = store.table().parts();
+    run(&format!("alter table {name} rename to {name}_old")).await;
+    for _ in 0..2 {
+        let error = store.migrate().await.unwrap_err();
+        assert!(matches!(error, Error::Backend(_)), "{error:?}");
+        let words = words(&error);
+        let says = format!(r#"the _owner or _sweep name of "{name}"; rename it"#);
+        assert!(words.contains(&says), "{words}");
+    }
+    run(&format!(
+        "alter index {name}_owner rename to {name}_old_owner;
+        alter index {name}_sweep rename to {name}_old_sweep"
+    ))
+    .await;
+    store.migrate().await.unwrap();
+    let indexes = format!("select count(*) from pg_indexes where tablename = '{name}'");
+    assert_eq!(number(&indexes).await, 3);
+}
+
+/// A role may have it, lest what its clients gave up stays on the server.
+#[tokio::test]
+async fn a_migration_waits_longer_than_a_statement_may_last() {
+    let url = format!("{}?options[statement_timeout]=100", server());
+    let store = PostgresStore::builder(&url).table(unique_table());
+    let store = store.connect().await.unwrap();
+    let mut holder = connection().await;
+    let mut transaction = holder.begin().await.unwrap();
+    let lock = "select pg_advisory_xact_lock(x'636c6f616b726f6f'::bigint)";
+    transaction.execute(lock).await.unwrap();
+    let migrating = tokio::spawn({
+        let store = store.clone();
+        async move { store.migrate().await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    transaction.rollback().await.unwrap();
+    migrating.await.unwrap().unwrap();
+    stored(&store, record()).await;
+    store.drop_tables().await.unwrap();
 }
 
 /// As many touches as a browser-length session can have in 12 hours rewrite no index entry but

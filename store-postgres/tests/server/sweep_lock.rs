@@ -71,3 +71,18 @@ async fn a_held_lock_keeps_no_vacuum_from_its_work() {
     let holding_back = format!("{holders} and a.backend_xmin is not null");
     assert_eq!(number(&holding_back).await, 0);
 }
+
+/// As a role may have them, lest somebody's transaction stays open.
+#[tokio::test]
+async fn a_limit_of_transactions_does_not_end_a_held_lock() {
+    let store = migrated(fresh()).await;
+    let url = format!(
+        "{}?options[idle_in_transaction_session_timeout]=50",
+        server()
+    );
+    let limited = PostgresStore::builder(&url).table(store.table().clone());
+    let limited = limited.connect().await.unwrap();
+    let _lock = limited.sweep_lock().await.unwrap().expect("nobody has it");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(store.sweep_lock().await.unwrap().is_none());
+}
