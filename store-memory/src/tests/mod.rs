@@ -10,6 +10,7 @@ use cloakroom_store_api::{
     Data, Lifetime, ManualClock, Record, Saved, SessionId, SessionStore, SessionToken,
     conformance::Subject,
 };
+use tokio::runtime::{Builder, Runtime};
 
 use crate::MemoryStore;
 
@@ -60,6 +61,11 @@ fn owned(owner: &str) -> Record {
         owner: Some(owner.parse().unwrap()),
         ..record()
     }
+}
+
+/// Runs calls of this thread alone.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
 }
 
 async fn stored(store: &MemoryStore, record: Record) -> Record {

@@ -14,7 +14,7 @@ use cloakroom_store_api::{
     SessionToken, Timestamp,
 };
 
-use super::{owned, record, stored};
+use super::{owned, record, runtime, stored};
 use crate::MemoryStore;
 
 /// A clock one of whose readings, by the thread that asked for it, is held up after it was taken.
@@ -49,11 +49,6 @@ impl Clock for HeldUp {
 /// L3, T2: what a load has shown dead stays dead.
 #[test]
 fn what_a_load_has_shown_dead_stays_dead() {
-    let rt = || {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-    };
     for by_save in [false, true] {
         let clock = Arc::new(HeldUp {
             clock: ManualClock::new(),
@@ -73,7 +68,7 @@ fn what_a_load_has_shown_dead_stays_dead() {
                 Duration::from_secs(100),
             ),
         );
-        let Saved::Stored(stamp) = rt().block_on(store.save(&record)).unwrap() else {
+        let Saved::Stored(stamp) = runtime().block_on(store.save(&record)).unwrap() else {
             panic!()
         };
         let record = record.stored(stamp);
@@ -84,7 +79,7 @@ fn what_a_load_has_shown_dead_stays_dead() {
             .spawn({
                 let (store, record) = (store.clone(), record.clone());
                 move || {
-                    rt().block_on(async {
+                    runtime().block_on(async {
                         if by_save {
                             let _ = store.save(&record).await.unwrap();
                         } else {
@@ -96,10 +91,16 @@ fn what_a_load_has_shown_dead_stays_dead() {
             .unwrap();
         clock.taken.wait();
         clock.clock.advance(Duration::from_millis(1));
+        let about_to_load = Arc::new(Barrier::new(2));
         let load = std::thread::spawn({
-            let store = store.clone();
-            move || rt().block_on(store.load(record.id)).unwrap().is_some()
+            let (store, about_to_load) = (store.clone(), Arc::clone(&about_to_load));
+            move || {
+                let runtime = runtime();
+                about_to_load.wait();
+                runtime.block_on(store.load(record.id)).unwrap().is_some()
+            }
         });
+        about_to_load.wait();
         std::thread::sleep(Duration::from_millis(50));
         if !load.is_finished() {
             clock.go_on.wait();
@@ -109,7 +110,7 @@ fn what_a_load_has_shown_dead_stays_dead() {
         let first = load.join().unwrap();
         clock.go_on.wait();
         late.join().unwrap();
-        let then = rt().block_on(store.load(record.id)).unwrap().is_some();
+        let then = runtime().block_on(store.load(record.id)).unwrap().is_some();
         assert!(first || !then, "by_save={by_save}: dead, then live");
     }
 }
@@ -118,19 +119,14 @@ fn what_a_load_has_shown_dead_stays_dead() {
 #[test]
 fn a_listing_beside_rotations_is_whole() {
     let store = MemoryStore::new();
-    let rt = || {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-    };
-    let mut owned = rt().block_on(stored(&store, owned("ann")));
+    let mut owned = runtime().block_on(stored(&store, owned("ann")));
     let done = Arc::new(AtomicBool::new(false));
     let lister = std::thread::spawn({
         let (store, done) = (store.clone(), Arc::clone(&done));
         move || {
             let (mut listings, mut missed, mut twice) = (0, 0, 0);
             while !done.load(SeqCst) {
-                let found = rt().block_on(store.list("ann")).unwrap().len();
+                let found = runtime().block_on(store.list("ann")).unwrap().len();
                 listings += 1;
                 missed += u32::from(found == 0);
                 twice += u32::from(found > 1);
@@ -141,7 +137,9 @@ fn a_listing_beside_rotations_is_whole() {
     for _ in 0..5_000 {
         let old = owned.id;
         owned.id = record().id;
-        let Saved::Stored(stamp) = rt().block_on(store.rotate(old, &owned, Age::Keep)).unwrap()
+        let Saved::Stored(stamp) = runtime()
+            .block_on(store.rotate(old, &owned, Age::Keep))
+            .unwrap()
         else {
             panic!()
         };
@@ -236,16 +234,16 @@ async fn a_load_beside_saves_is_whole() {
 /// E2: whoever has found a session before it ended, and comes to it after, is told that it is gone.
 #[test]
 fn who_has_found_a_session_that_ends_comes_too_late() {
-    let rt = || {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-    };
     let store = MemoryStore::new();
-    let session = rt().block_on(stored(&store, record()));
+    let session = runtime().block_on(stored(&store, record()));
+    let about_to_act = Arc::new(Barrier::new(3));
     let late = |act: fn(&MemoryStore, &Record) -> bool| {
         let (store, session) = (store.clone(), session.clone());
-        std::thread::spawn(move || act(&store, &session))
+        let about_to_act = Arc::clone(&about_to_act);
+        std::thread::spawn(move || {
+            about_to_act.wait();
+            act(&store, &session)
+        })
     };
 
     let stripe = store.sessions.lock(session.id);
@@ -255,6 +253,7 @@ fn who_has_found_a_session_that_ends_comes_too_late() {
         late(|store, session| matches!(store.sessions.save(session), Ok(Saved::Gone))),
         late(|store, session| store.sessions.touch(session.id, session.revision).is_none()),
     ];
+    about_to_act.wait();
     std::thread::sleep(Duration::from_millis(50));
     store.sessions.end(locked);
     drop(stripe);
