@@ -1,7 +1,7 @@
 //! Measures the store: `scripts/with-servers --only redis cargo run --release
 //! -p cloakroom-store-redis --example throughput`.
 //!
-//! Loads and saves at 1, 16 and 64 callers, beside plain `GET` and `SET` over as many shared
+//! Loads, saves and creates at 1, 16 and 64 callers, beside plain `GET` and `SET` over as many shared
 //! connections. Both are measured in turn; what is shown are medians of calls a second, and of what
 //! a call takes the server's thread, by `INFO cpu`.
 
@@ -62,10 +62,15 @@ async fn main() -> Outcome<()> {
         }
         show("saves", "SET", callers, ours, theirs);
     }
-    for record in records {
-        store.expire(record.id).await?;
+    for callers in [1, 16, 64] {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(server.rate(callers, |_| creates(store.clone())).await?);
+            theirs.push(server.rate(callers, |n| plain.of(n).sets()).await?);
+        }
+        show("creates", "SET", callers, ours, theirs);
     }
-    Ok(())
+    Ok(store.clear().await?)
 }
 
 /// The driver alone: nothing is compared, decoded or judged.
@@ -160,6 +165,18 @@ async fn saves(store: RedisStore) -> Outcome<u32> {
         done += 1;
     }
     store.expire(record.id).await?;
+    Ok(done)
+}
+
+/// Each session has an owner of its own.
+async fn creates(store: RedisStore) -> Outcome<u32> {
+    let (started, mut done) = (Instant::now(), 0);
+    while started.elapsed() < TIME {
+        let Saved::Stored(_) = store.save(&record()?).await? else {
+            return Err("refused".into());
+        };
+        done += 1;
+    }
     Ok(done)
 }
 

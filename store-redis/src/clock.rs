@@ -8,10 +8,9 @@ use parking_lot::Mutex;
 
 /// What the server's clock shows, as far as this process can tell without asking.
 ///
-/// It dates new records, and saves if the server agrees; it says how much of a record remains, and
-/// an owner's index goes by it. It judges nothing: Redis does that. Its error is at most half of how
-/// long the server took to say the time, what the clocks have drifted since, and by what somebody has
-/// set the server's.
+/// It dates new records, and saves if the server agrees, and it says how much of a record remains. It
+/// judges nothing: Redis does that. Its error is at most half of how long the server took to say the
+/// time, what the clocks have drifted since, and by what somebody has set the server's.
 #[derive(Debug)]
 pub(crate) struct ServerClock {
     start: Instant,

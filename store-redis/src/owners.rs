@@ -4,7 +4,7 @@
 //! A session is entered before it is stored and taken out after it has ended, so that the index
 //! may name too many but never too few. Who reads it looks at the records themselves.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use cloakroom_store_api::{Error, Owner, Record, Result, SessionId};
 use futures_util::future::join_all;
@@ -17,57 +17,12 @@ use crate::{
     scripts::{CREATE, EXPIRE, INDEX},
 };
 
-/// By how much an index outlives its sessions: for a call's way, and for the clocks of a cluster's
-/// servers.
-const SLACK: Duration = Duration::from_hours(1);
-
-/// By how much entries do: for those, and for what the server's clock may have been set by since it
-/// was asked.
-const LONG_PAST: Duration = Duration::from_hours(24);
-
-/// What a script is told to enter a session.
-struct Entry {
-    id: SessionId,
-    /// Instants and milliseconds in decimal: what the session cannot outlive, what is long past, how
-    /// long the index has to be there.
-    latest: String,
-    past: String,
-    left: String,
-}
-
-impl Entry {
-    /// For a session that can live for so many milliseconds from now.
-    async fn new(link: &Link, id: SessionId, life: u64) -> Result<Self> {
-        let (now, life) = (link.now().await?, Duration::from_millis(life));
-        Ok(Self {
-            id,
-            latest: (now + life).as_millis().to_string(),
-            past: (now - LONG_PAST).as_millis().to_string(),
-            left: (life + SLACK).as_millis().to_string(),
-        })
-    }
-
-    fn arguments(&self) -> [&[u8]; 4] {
-        let Self {
-            id,
-            latest,
-            past,
-            left,
-        } = self;
-        [
-            id.as_bytes(),
-            latest.as_bytes(),
-            past.as_bytes(),
-            left.as_bytes(),
-        ]
-    }
-}
-
 /// Enters a session that can live for so many milliseconds.
 pub(crate) async fn index(link: &Link, owner: &str, id: SessionId, life: u64) -> Result<()> {
-    let key = link.prefix().owner(owner);
-    let entry = Entry::new(link, id, life).await?;
-    let entered = link.answer(&INDEX, &[&key], &entry.arguments()).await;
+    let (key, life) = (link.prefix().owner(owner), life.to_string());
+    let entered = link
+        .answer(&INDEX, &[&key], &[id.as_bytes(), life.as_bytes()])
+        .await;
     entered
         .map(drop)
         .map_err(|error| link.sorted(error, About::Store))
@@ -84,9 +39,8 @@ pub(crate) async fn index_and_put(
     left: u64,
 ) -> Result<bool> {
     let keys = [&*link.prefix().owner(owner), &*link.prefix().record(id)];
-    let (entry, left) = (Entry::new(link, id, life).await?, left.to_string());
-    let value: [&[u8]; 2] = [value, left.as_bytes()];
-    let arguments = [&entry.arguments()[..], &value].concat();
+    let [life, left] = [life, left].map(|millis| millis.to_string());
+    let arguments = [id.as_bytes(), life.as_bytes(), value, left.as_bytes()];
     let stored = link.answer(&CREATE, &keys, &arguments).await;
     // Only the index can be of a wrong type: a record's key that is, is taken.
     let stored = stored.map_err(|error| link.sorted(error, About::Store))?;

@@ -4,9 +4,10 @@ use cloakroom_store_api::{Age, Result, Saved, SessionId};
 use tokio::time::Instant;
 
 use crate::{
-    error,
+    error::{self, About},
     header::State,
     link::{Answer, Link, Verdict},
+    load::read,
     owners,
     save::{Draft, put},
     scripts::{EXPIRE, LEAVE, PROBE, ROTATE, SETTLE},
@@ -30,13 +31,14 @@ pub(crate) async fn rotate(link: &Link, old: SessionId, draft: Draft, age: Age) 
 }
 
 async fn within_a_server(link: &Link, old: SessionId, draft: &Draft, age: Age) -> Result<Saved> {
-    if !draft.owner.is_empty() {
-        owners::index(link, &draft.owner, draft.id, draft.absolute()).await?;
-    }
-    let keys = [old, draft.id].map(|id| link.prefix().record(id));
+    let index = (!draft.owner.is_empty()).then(|| link.prefix().owner(&draft.owner));
+    let records = [old, draft.id].map(|id| link.prefix().record(id));
+    let keys: Vec<&str> = records.iter().chain(&index).map(String::as_str).collect();
     let (idle, absolute) = (draft.idle().to_string(), draft.absolute().to_string());
     let revision = draft.revision.to_be_bytes();
-    let arguments: [&[u8]; 6] = [
+    let arguments: [&[u8]; 8] = [
+        old.as_bytes(),
+        draft.id.as_bytes(),
         &revision,
         draft.head(),
         idle.as_bytes(),
@@ -44,9 +46,16 @@ async fn within_a_server(link: &Link, old: SessionId, draft: &Draft, age: Age) -
         draft.tail(),
         if age == Age::Restart { b"1" } else { b"0" },
     ];
-    let keys = keys.each_ref().map(String::as_str);
-    let answer = link.run(&ROTATE, old, &keys, &arguments).await?;
-    Ok(finished(link, old, &answer).await)
+    match link.answer(&ROTATE, &keys, &arguments).await {
+        Ok(answer) => Ok(finished(link, old, &answer.about(old)?).await),
+        Err(error) => {
+            // Of a wrong type are the old record, which is corrupt then, or the index.
+            if error::code(&error) == "WRONGTYPE" {
+                read(link, old).await?;
+            }
+            Err(link.sorted(error, About::Store))
+        }
+    }
 }
 
 /// How long the traces of a rotation stay that was cut off half-way, in milliseconds.

@@ -26,7 +26,7 @@ macro_rules! scripts {
 scripts! {
     SAVE = "scripts/save.lua" "scripts/each.lua";
     TOUCH = "scripts/touch.lua" "scripts/each.lua";
-    ROTATE = "scripts/held.lua" "scripts/rotate.lua";
+    ROTATE = "scripts/held.lua" "scripts/enter.lua" "scripts/rotate.lua";
     PROBE = "scripts/held.lua" "scripts/probe.lua";
     LEAVE = "scripts/held.lua" "scripts/leave.lua";
     SETTLE = "scripts/held.lua" "scripts/settle.lua";

@@ -1,10 +1,15 @@
 //! The index of an owner's sessions.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use cloakroom_store_api::{Lifetime, Persistence, Record, SessionStore};
+use cloakroom_store_api::{Age, Error, Lifetime, Persistence, Record, Saved, SessionStore};
+use cloakroom_store_redis::RedisStore;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
-use crate::support::{fresh_store, owned, owner_key, run, stored};
+use crate::support::{fresh_store, owned, owner_key, record, run, server, stored};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -151,6 +156,100 @@ async fn an_index_of_another_type_is_an_error_of_its_owner_only() {
     store.save(&new).await.unwrap_err();
     assert_eq!(store.load(new.id).await.unwrap(), None);
     store.expire_owner("ann", None).await.unwrap_err();
-    stored(&store, owned("bob")).await;
+    let bobs = stored(&store, owned("bob")).await;
     assert_eq!(store.list("bob").await.unwrap().len(), 1);
+    let moved = Record {
+        id: record().id,
+        owner: new.owner,
+        ..bobs.clone()
+    };
+    let refused = store.rotate(bobs.id, &moved, Age::Keep).await;
+    assert!(matches!(refused, Err(Error::Backend(_))), "{refused:?}");
+    assert_eq!(store.list("bob").await.unwrap().len(), 1);
+}
+
+/// A rotation that is refused leaves nothing, and one that is not leaves nothing of the old session.
+#[tokio::test]
+async fn an_index_has_what_was_rotated() {
+    let store = fresh_store().await;
+    let session = stored(&store, owned("ann")).await;
+    let moved = |owner| Record {
+        owner: owned(owner).owner,
+        id: record().id,
+        ..session.clone()
+    };
+    let stale = Record {
+        revision: 7,
+        ..moved("ann")
+    };
+    let refused = store.rotate(session.id, &stale, Age::Keep).await.unwrap();
+    assert_eq!(refused, Saved::Conflict);
+    let unknown = store.rotate(record().id, &moved("ann"), Age::Keep).await;
+    assert_eq!(unknown.unwrap(), Saved::Gone);
+    let entries = async |owner| {
+        let entries: Vec<Vec<u8>> = run(&format!("ZRANGE {} 0 -1", owner_key(&store, owner))).await;
+        entries
+    };
+    assert_eq!(entries("ann").await, [session.id.as_bytes()]);
+
+    let anns = moved("ann");
+    let rotated = store.rotate(session.id, &anns, Age::Keep).await.unwrap();
+    let Saved::Stored(stamp) = rotated else {
+        panic!("nobody else rotates");
+    };
+    assert_eq!(entries("ann").await, [anns.id.as_bytes()]);
+    let bobs = moved("bob");
+    let anns = anns.stored(stamp);
+    let bobs = Record {
+        revision: anns.revision,
+        ..bobs
+    };
+    let rotated = store.rotate(anns.id, &bobs, Age::Keep).await.unwrap();
+    assert!(matches!(rotated, Saved::Stored(_)), "{rotated:?}");
+    assert!(entries("ann").await.is_empty());
+    assert_eq!(entries("bob").await, [bobs.id.as_bytes()]);
+}
+
+/// Its clock may have been set since the process has asked it.
+#[tokio::test]
+async fn an_index_goes_by_the_servers_clock() {
+    const BEHIND: Duration = Duration::from_hours(72);
+    let store = fresh_store().await;
+    let late = format!("redis://{}", told_wrong(BEHIND).await);
+    let late = RedisStore::builder(&late).prefix(store.prefix().clone());
+    let session = stored(&late.connect().await.unwrap(), owned("ann")).await;
+    stored(&store, owned("ann")).await;
+    assert_eq!(store.list("ann").await.unwrap().len(), 2);
+    assert_eq!(store.expire_owner("ann", None).await.unwrap(), 2);
+    assert_eq!(store.load(session.id).await.unwrap(), None);
+}
+
+/// The address of a server that says it is earlier than it is.
+async fn told_wrong(behind: Duration) -> SocketAddr {
+    const TIME: &str = "*2\r\n$10\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let real = server().trim_start_matches("redis://").to_owned();
+            let (mut answers, mut asked) = TcpStream::connect(real).await.unwrap().into_split();
+            let (mut asks, mut told) = client.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut asks, &mut asked).await });
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 65_536];
+                while let Ok(length @ 1..) = answers.read(&mut bytes).await {
+                    let answer = &mut bytes[..length];
+                    if answer.starts_with(TIME.as_bytes()) {
+                        let seconds = &mut answer[TIME.len()..][..10];
+                        let real: u64 = str::from_utf8(seconds).unwrap().parse().unwrap();
+                        let wrong = (real - behind.as_secs()).to_string();
+                        seconds.copy_from_slice(wrong.as_bytes());
+                    }
+                    told.write_all(answer).await.unwrap();
+                }
+            });
+        }
+    });
+    address
 }
