@@ -57,7 +57,7 @@ fn an_open_request_does_not_keep_it_from_ending() {
         .unwrap();
     let begun = Instant::now();
     assert_eq!(server.signal("TERM").code(), Some(0));
-    assert!(begun.elapsed().as_secs() < 5);
+    assert!(begun.elapsed().as_secs() < 30);
 }
 
 #[test]

@@ -85,13 +85,13 @@ fn visits_at_once_each_have_a_number_of_their_own() {
     browser.sign_up("ada");
     let mut visits: Vec<_> = thread::scope(|scope| {
         let one = || browser.clone().get("/").visits().unwrap();
-        let all = [(); 64].map(|()| scope.spawn(one));
+        let all = [(); 32].map(|()| scope.spawn(one));
         all.map(|one| one.join().unwrap()).to_vec()
     });
     visits.sort_unstable();
-    println!("requests=64 visits={}", visits.len());
-    assert_eq!(visits, Vec::from_iter(1..=64));
-    assert_eq!(browser.get("/").visits(), Some(65));
+    println!("requests=32 visits={}", visits.len());
+    assert_eq!(visits, Vec::from_iter(1..=32));
+    assert_eq!(browser.get("/").visits(), Some(33));
 }
 
 #[test]
@@ -172,7 +172,9 @@ fn a_busy_session_ends_at_its_age() {
     let server = Server::start(&["--persistent-absolute", "300ms"]);
     server.browser().sign_up("ada");
     let mut browser = server.browser();
-    browser.log_in("ada", &[("remember", "on")]);
+    let answer = browser.log_in("ada", &[("remember", "on")]);
+    assert_eq!(answer.redirect(), (303, "/"));
+    assert!(answer.session_cookie().is_some());
     for _ in 0..10 {
         browser.get("/");
         sleep(Duration::from_millis(40));
