@@ -38,7 +38,7 @@ pub struct Growth {
 impl Growth {
     pub fn new(rounds: usize, time: Duration) -> Self {
         let text = format!(
-            "Calls a second at {CALLERS} callers, and milliseconds of a sweep that finds nothing.\n\n\
+            "Calls per second at {CALLERS} callers, and milliseconds of a sweep that finds nothing.\n\n\
              | store | sessions | loads | saves | sweep |\n| --- | ---: | ---: | ---: | ---: |\n"
         );
         Self { rounds, time, text }

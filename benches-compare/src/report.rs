@@ -5,7 +5,7 @@ use std::{fmt::Write, path::Path};
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
-/// Medians of calls a second.
+/// Medians of calls per second.
 pub struct Rates {
     pub group: &'static str,
     pub operation: &'static str,
@@ -16,7 +16,7 @@ pub struct Rates {
 
 /// One table for a group: a row for each operation and number of callers.
 pub fn table(rates: &[Rates]) -> String {
-    let mut text = String::from("Calls a second; in brackets, how many times that ours is.\n\n");
+    let mut text = String::from("Calls per second; in brackets, how many times that ours is.\n\n");
     let Some(first) = rates.first() else {
         return text;
     };
@@ -69,7 +69,7 @@ pub fn plot(rates: &[&Rates], file: &Path) -> Result<()> {
     let Some(first) = rates.first() else {
         return Ok(());
     };
-    let title = format!("{}: {}s a second", first.group, first.operation);
+    let title = format!("{}: {}s per second", first.group, first.operation);
     let most = rates
         .iter()
         .flat_map(|row| row.entrants.iter().map(|(_, rate)| *rate))

@@ -13,7 +13,7 @@ use crate::{
 /// Loads of ours with a touch now and then, beside loads without, in turn.
 pub async fn table(groups: &[Group], rounds: usize, time: Duration) -> Result<String> {
     let mut text = format!(
-        "Loads a second, without touches and with one after every {LOADS_PER_TOUCH}th load.\n\n\
+        "Loads per second, without touches and with one after every {LOADS_PER_TOUCH}th load.\n\n\
          | store | callers | without | with | ratio |\n| --- | ---: | ---: | ---: | ---: |\n"
     );
     for group in groups {
