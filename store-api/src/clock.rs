@@ -1,6 +1,5 @@
 use std::{
     fmt::Debug,
-    ops::{Add, Sub},
     sync::{
         Arc,
         atomic::{
@@ -11,70 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use time::OffsetDateTime;
-
-/// An instant on a store's clock, in whole milliseconds since 1970-01-01 UTC.
-///
-/// A record's deadline is judged and kept in these. Arithmetic saturates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
-
-impl Timestamp {
-    /// The instant this many milliseconds after 1970-01-01 UTC.
-    #[must_use]
-    pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
-    }
-
-    /// Milliseconds since 1970-01-01 UTC.
-    #[must_use]
-    pub const fn as_millis(self) -> i64 {
-        self.0
-    }
-
-    /// How long after `earlier` this is; zero if it is not.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
-    }
-}
-
-impl Add<Duration> for Timestamp {
-    type Output = Self;
-
-    fn add(self, duration: Duration) -> Self {
-        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(millis))
-    }
-}
-
-impl Sub<Duration> for Timestamp {
-    type Output = Self;
-
-    fn sub(self, duration: Duration) -> Self {
-        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_sub(millis))
-    }
-}
-
-impl From<Timestamp> for OffsetDateTime {
-    /// Instants that `time` cannot express become the nearest that it can.
-    fn from(Timestamp(millis): Timestamp) -> Self {
-        // The addition that saturates takes twice as long, and every load has two of these.
-        let millisecond = u16::try_from(millis.rem_euclid(1_000)).unwrap_or_default();
-        OffsetDateTime::from_unix_timestamp(millis.div_euclid(1_000))
-            .and_then(|instant| instant.replace_millisecond(millisecond))
-            .unwrap_or_else(|_| {
-                OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::milliseconds(millis))
-            })
-    }
-}
-
-impl From<OffsetDateTime> for Timestamp {
-    fn from(instant: OffsetDateTime) -> Self {
-        Self(instant.unix_timestamp() * 1_000 + i64::from(instant.millisecond()))
-    }
-}
+use crate::timestamp::{Timestamp, millis};
 
 /// Where a store that judges liveness in its own process takes the time from.
 ///
@@ -118,8 +54,8 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn wall(&self) -> Timestamp {
-        Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Timestamp::from_millis(match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => millis(after),
             Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
         })
     }
@@ -167,14 +103,14 @@ impl ManualClock {
 
     /// Lets time pass.
     pub fn advance(&self, duration: Duration) {
-        let millis = (Timestamp(0) + duration).0;
-        self.0.wall.fetch_add(millis, Relaxed);
-        self.0.monotonic.fetch_add(millis, Relaxed);
+        let passed = millis(duration);
+        self.0.wall.fetch_add(passed, Relaxed);
+        self.0.monotonic.fetch_add(passed, Relaxed);
     }
 
     /// Sets the time of day, as an administrator or a time server would. No time passes.
     pub fn set_wall(&self, wall: Timestamp) {
-        self.0.wall.store(wall.0, Relaxed);
+        self.0.wall.store(wall.as_millis(), Relaxed);
     }
 }
 
@@ -186,11 +122,11 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn wall(&self) -> Timestamp {
-        Timestamp(self.0.wall.load(Relaxed))
+        Timestamp::from_millis(self.0.wall.load(Relaxed))
     }
 
     fn monotonic(&self) -> Duration {
-        Timestamp(self.0.monotonic.load(Relaxed)).since(Timestamp(0))
+        Duration::from_millis(u64::try_from(self.0.monotonic.load(Relaxed)).unwrap_or(0))
     }
 }
 
@@ -235,7 +171,7 @@ impl StoreClock {
     #[must_use]
     pub fn resumed(source: Arc<dyn Clock>, last_answer: Timestamp) -> Self {
         let clock = Self::new(source);
-        let ahead = last_answer.0.saturating_sub(clock.passed());
+        let ahead = last_answer.as_millis().saturating_sub(clock.passed());
         clock.ahead.store(ahead, Relaxed);
         clock
     }
@@ -246,7 +182,7 @@ impl StoreClock {
         let passed = self.passed();
         // `compared` is written after `ahead`: what is read here is from that look or a later one.
         if passed == self.compared.load(Acquire) && !self.source.jumps_in_no_time() {
-            return Timestamp(self.ahead.load(Relaxed).saturating_add(passed));
+            return Timestamp::from_millis(self.ahead.load(Relaxed).saturating_add(passed));
         }
         self.compare()
     }
@@ -255,7 +191,7 @@ impl StoreClock {
     fn compare(&self) -> Timestamp {
         // In this order: a thread held up in between puts the clock behind for one answer, not
         // ahead for ever.
-        let wall = self.source.wall().0;
+        let wall = self.source.wall().as_millis();
         let passed = self.passed();
         let ahead = wall.saturating_sub(passed);
         let most = self.ahead.load(Relaxed);
@@ -266,18 +202,20 @@ impl StoreClock {
             most
         };
         self.compared.store(passed, Release);
-        Timestamp(most.saturating_add(passed))
+        Timestamp::from_millis(most.saturating_add(passed))
     }
 
     /// What the monotonic clock shows, in milliseconds.
     fn passed(&self) -> i64 {
-        (Timestamp(0) + self.source.monotonic()).0
+        millis(self.source.monotonic())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
+
+    use time::OffsetDateTime;
 
     use super::*;
 
@@ -351,16 +289,6 @@ mod tests {
         source.set_wall(source.wall() + Duration::from_hours(1));
         source.advance(Duration::from_millis(1));
         assert_eq!(clock.now(), source.wall());
-    }
-
-    #[test]
-    fn instants_keep_their_milliseconds() {
-        for millis in [i64::MIN, -1, 0, 1, 1_700_000_000_123] {
-            let instant = OffsetDateTime::from(Timestamp(millis));
-            if millis > -377_000_000_000_000 {
-                assert_eq!(Timestamp::from(instant), Timestamp(millis));
-            }
-        }
     }
 
     /// The thread is held up between the two readings, as by SIGSTOP or a moved machine.

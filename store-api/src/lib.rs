@@ -13,9 +13,10 @@ mod lifetime;
 mod owner;
 mod record;
 mod store;
+mod timestamp;
 
 pub use crate::{
-    clock::{Clock, ManualClock, StoreClock, SystemClock, Timestamp},
+    clock::{Clock, ManualClock, StoreClock, SystemClock},
     data::{Data, ENTRIES_LIMIT, KEY_LIMIT},
     error::{BoxError, Error, Result},
     held::{Held, Verdict},
@@ -24,6 +25,7 @@ pub use crate::{
     owner::{Owner, ParseOwnerError},
     record::{RECORD_LIMIT, Record, Stamp},
     store::{Age, Saved, SessionStore, Stats, Swept},
+    timestamp::Timestamp,
 };
 
 /// Re-exported for implementations of [`SessionStore`].
