@@ -2,7 +2,7 @@ use http::StatusCode;
 
 use crate::store::{self, ParseOwnerError};
 
-/// What a call on a session comes to.
+/// The result of a call on a session.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Something about a session failed.
@@ -52,7 +52,9 @@ pub enum Error {
     ResponseSent,
 
     /// No `SessionLayer` of this kind is around the handler.
-    #[error("no SessionLayer around this handler: add one to the router")]
+    #[error(
+        "no SessionLayer of this kind around this handler: add one to the router, under a cookie name of its own"
+    )]
     LayerMissing,
 }
 

@@ -69,7 +69,9 @@ impl<M> fmt::Debug for Marked<M> {
 }
 
 impl IntoResponse for Error {
+    /// Logs what nobody has logged before.
     fn into_response(self) -> Response {
+        observe::answered(&self);
         self.status().into_response()
     }
 }

@@ -12,7 +12,7 @@ use tower_layer::Layer;
 
 use crate::{
     cookie::{CookieConfig, CookieDomain, CookieName, CookiePath, MAX_AGE, SameSite},
-    store::{Lifetime, Persistence, SessionStore},
+    store::{Lifetime, Persistence, RECORD_LIMIT, SessionStore},
 };
 
 pub(crate) use self::config::Config;
@@ -155,7 +155,7 @@ impl<M> SessionLayer<M> {
     /// and never more than [`RECORD_LIMIT`](crate::store::RECORD_LIMIT).
     #[must_use]
     pub fn record_limit(self, bytes: usize) -> Self {
-        self.set(|config| config.record_limit = bytes)
+        self.set(|config| config.record_limit = bytes.min(RECORD_LIMIT))
     }
 
     /// What a request gets whose session cannot be loaded. [`Outage::Refuse`] by default.

@@ -141,7 +141,7 @@ pub(crate) fn done<T>(_: &T) -> Outcome {
     Outcome::Done
 }
 
-/// A record could not be read, and counts as no session.
+/// A record could not be read, and counts as no session (M15).
 pub(crate) fn corrupt(failure: &store::Error) {
     counters::corrupt();
     error!(
@@ -163,10 +163,27 @@ pub(crate) fn dropped_changes(id: Option<SessionId>) {
     warn!(%session, "uncommitted session changes dropped, call commit() after the response is sent");
 }
 
+/// A session was to be remembered, or not, when its cookie could not be changed any more (M20).
+pub(crate) fn late_remember() {
+    warn!("remember() has no effect after the response is sent");
+}
+
 /// The store could not be asked, and the request goes on without a session (M15).
 pub(crate) fn degraded() {
     counters::degraded();
     warn!("session store failed, the request goes on without its session");
+}
+
+/// A handler's error becomes its response. Failures of the store, and want of a layer, were logged
+/// where they were met.
+#[cfg(feature = "axum")]
+pub(crate) fn answered(failure: &crate::Error) {
+    if !matches!(failure, crate::Error::Store(_) | crate::Error::LayerMissing) {
+        error!(
+            error = failure as &dyn std::error::Error,
+            "a handler failed on its session"
+        );
+    }
 }
 
 /// The changes of a request were not stored.

@@ -17,7 +17,6 @@ use time::OffsetDateTime;
 
 use crate::{
     Error, Result,
-    observe::{self, Call, Operation},
     store::{Persistence, SessionId},
 };
 
@@ -25,7 +24,7 @@ pub(crate) use self::{
     commit::finish,
     shared::Shared,
     state::{CookieDue, State},
-    to_its_end::ToItsEnd,
+    to_its_end::{Panicked, ToItsEnd},
     turns::Place,
 };
 
@@ -50,7 +49,8 @@ pub(crate) use self::{
 ///
 /// # Responses that are errors
 ///
-/// With a status of `5xx` nothing is stored but what acted at once; with `4xx` all is.
+/// With a status of `5xx` nothing is stored but what acted at once; with `4xx` all is. After
+/// `408 Request Timeout`, with which timeout layers answer for a handler that they cut off, nothing is.
 ///
 /// [`SessionHandle::load`]: crate::SessionHandle::load
 #[derive(Clone, Debug)]
@@ -134,6 +134,8 @@ impl Session {
 
     /// Ends all other sessions of the owner; says how many. Without an owner it does nothing.
     ///
+    /// If this session has ended meanwhile, all of the owner's are others.
+    ///
     /// # Errors
     ///
     /// [`Error::Store`]: some may still be live.
@@ -173,22 +175,7 @@ impl Session {
     ///
     /// [`Error::Store`].
     pub async fn sessions(&self) -> Result<Vec<SessionInfo>> {
-        let Some((current, owner)) = self.shared.state().owned()? else {
-            return Ok(Vec::new());
-        };
-        let call = Call::begin(Operation::List, current);
-        let records = call.ended(self.shared.config.store.list(&owner).await, observe::done)?;
-        let infos = records.into_iter().filter_map(|record| {
-            let stamp = record.stamp?;
-            Some(SessionInfo {
-                id: record.id,
-                persistence: record.lifetime.persistence(),
-                created_at: stamp.created_at,
-                expires_at: stamp.expires_at,
-                current: record.id == current,
-            })
-        });
-        Ok(infos.collect())
+        shared::act(&self.shared, acts::sessions).await
     }
 }
 

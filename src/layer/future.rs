@@ -15,7 +15,8 @@ use crate::{
     Error, Result,
     layer::headers::{Additions, replace},
     observe,
-    session::{Place, Shared, ToItsEnd, finish},
+    session::{Panicked, Place, Shared, ToItsEnd, finish},
+    store,
 };
 
 pin_project! {
@@ -92,7 +93,7 @@ where
             }
         };
         match Pin::new(&mut finishing.work).poll(context) {
-            Poll::Ready(finished) => Poll::Ready(Ok(finishing.answered(finished.ok()))),
+            Poll::Ready(finished) => Poll::Ready(Ok(finishing.answered(finished))),
             Poll::Pending => {
                 *this.finishing = Some(Box::new(finishing));
                 Poll::Pending
@@ -103,23 +104,19 @@ where
 
 impl<B: Default> Finishing<B> {
     /// The response after the store's calls, or after their panic.
-    fn answered(self, finished: Option<Finished>) -> Response<B> {
+    fn answered(self, finished: Result<Finished, Panicked>) -> Response<B> {
         let Self {
             shared,
             mut response,
             work: _,
         } = self;
-        let additions = match finished {
-            Some((Ok(()), additions)) => additions,
-            Some((Err(failure), additions)) => {
-                replace(&mut response, failure.status());
-                additions
-            }
-            None => {
-                replace(&mut response, StatusCode::INTERNAL_SERVER_ERROR);
-                shared.seal()
-            }
-        };
+        let (stored, additions) = finished.unwrap_or_else(|panicked| {
+            let panicked = Error::Store(store::Error::backend(panicked));
+            shared.sealed_after(Err(panicked))
+        });
+        if let Err(failure) = stored {
+            replace(&mut response, failure.status());
+        }
         additions.add_to(&mut response, &shared.config);
         response
     }
@@ -129,15 +126,13 @@ async fn finished(shared: Arc<Shared>) -> Finished {
     let finishing = pin!(async {
         let place = Place::take(&*shared);
         place.turn().await;
-        let finished = finish(&shared).await;
+        let stored = finish(&shared).await;
         // While it is our turn: an act is either over, or finds that the response has left.
-        (finished, shared.seal())
+        shared.sealed_after(stored)
     });
     within(DEADLINE, finishing).await.unwrap_or_else(|late| {
-        let late = Error::Store(crate::store::Error::unavailable(late));
-        observe::failed_commit(&late);
-        shared.state().discard();
-        (Err(late), shared.seal())
+        let late = Error::Store(store::Error::unavailable(late));
+        shared.sealed_after(Err(late))
     })
 }
 
@@ -157,7 +152,8 @@ impl Shared {
     /// no touch.
     fn try_seal(&self, status: StatusCode) -> Option<Additions> {
         let mut state = self.state();
-        if status.is_server_error() || state.doomed {
+        let is_cut_off = status == StatusCode::REQUEST_TIMEOUT;
+        if status.is_server_error() || is_cut_off || state.doomed {
             state.discard();
         }
         let is_over = state.turns.is_idle()
@@ -167,8 +163,14 @@ impl Shared {
         is_over.then(|| Additions::of(state.sealed(), &self.config))
     }
 
-    fn seal(&self) -> Additions {
-        Additions::of(self.state().sealed(), &self.config)
+    /// Seals the session when its changes were stored, or drops those that were not.
+    fn sealed_after(&self, stored: Result<()>) -> Finished {
+        if let Err(failure) = &stored {
+            observe::failed_commit(failure);
+            self.state().discard();
+        }
+        let additions = Additions::of(self.state().sealed(), &self.config);
+        (stored, additions)
     }
 
     /// No response will carry a cookie: the inner service has failed, or nobody waits for it.

@@ -27,6 +27,9 @@ pub struct SessionHandle<M = ()> {
 impl<M: 'static> SessionHandle<M> {
     /// Loads the session, the first time it is called; gives a handle on it.
     ///
+    /// Whoever has begun to poll it should go on, or drop it: all else that the session does waits
+    /// for it.
+    ///
     /// # Errors
     ///
     /// [`Error::Store`](crate::Error::Store) if the store fails, unless the layer says

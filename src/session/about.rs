@@ -3,7 +3,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::{
-    Session,
+    Session, observe,
     store::{Owner, Persistence, SessionId},
 };
 
@@ -44,7 +44,7 @@ impl Session {
         Some(self.shared.state().record.as_ref()?.stamp?.expires_at)
     }
 
-    /// How long that was from then on.
+    /// How much time was left when the store last answered.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
         Some(self.shared.state().record.as_ref()?.stamp?.remaining)
@@ -66,16 +66,21 @@ impl Session {
     ///
     /// If the session is [degraded](Self::is_degraded), the response becomes a `503`.
     pub fn remember(&self, persistent: bool) {
-        let mut state = self.shared.state();
-        state.doomed |= state.degraded;
-        if state.sent {
-            tracing::warn!("remember() has no effect after the response is sent");
-            return;
+        let is_late = {
+            let mut state = self.shared.state();
+            state.doomed |= state.degraded;
+            if !state.sent {
+                state.remember = Some(match persistent {
+                    true => Persistence::Persistent,
+                    false => Persistence::Browser,
+                });
+            }
+            state.sent
+        };
+        // Not under the lock: a subscriber is anybody's code.
+        if is_late {
+            observe::late_remember();
         }
-        state.remember = Some(match persistent {
-            true => Persistence::Persistent,
-            false => Persistence::Browser,
-        });
     }
 }
 

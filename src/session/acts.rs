@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Result,
+    Result, SessionInfo,
     observe::{self, Call, Operation},
     session::shared::{Retry, Shared},
     store::{Age, Data, Owner, Record, Saved, SessionId, SessionToken},
@@ -99,7 +99,7 @@ pub(crate) async fn end(shared: Arc<Shared>) -> Result<()> {
     let record = {
         let state = shared.state();
         state.check_loaded()?;
-        state.record.clone()
+        state.record_or_lost()
     };
     // Where the browser sent several, another would be the session of the next request.
     for (id, _) in shared.candidates() {
@@ -152,9 +152,29 @@ async fn expire(shared: &Shared, id: SessionId) -> Result<bool> {
     Ok(call.ended(shared.config.store.expire(id).await, observe::ended)?)
 }
 
+/// All sessions of the owner.
+pub(crate) async fn sessions(shared: Arc<Shared>) -> Result<Vec<SessionInfo>> {
+    let Some((current, owner)) = shared.state().owned()? else {
+        return Ok(Vec::new());
+    };
+    let call = Call::begin(Operation::List, current);
+    let records = call.ended(shared.config.store.list(&owner).await, observe::done)?;
+    let infos = records.into_iter().filter_map(|record| {
+        let stamp = record.stamp?;
+        Some(SessionInfo {
+            id: record.id,
+            persistence: record.lifetime.persistence(),
+            created_at: stamp.created_at,
+            expires_at: stamp.expires_at,
+            current: record.id == current,
+        })
+    });
+    Ok(infos.collect())
+}
+
 /// Ends all other sessions of the owner; says how many.
 pub(crate) async fn end_others(shared: Arc<Shared>) -> Result<u64> {
-    let Some((id, owner)) = shared.state().owned()? else {
+    let Some((id, owner)) = shared.state().owned_or_lost()? else {
         return Ok(0);
     };
     let call = Call::begin(Operation::EndOthers, id);

@@ -2,19 +2,11 @@ use crate::{
     Committed, Error, Result,
     observe::{self, Call, Operation},
     session::shared::{Retry, Shared},
-    store::Saved,
+    store::{self, Saved},
 };
 
 /// Stores what this request changed (M4, M5). It is the caller's turn.
 pub(crate) async fn commit(shared: &Shared) -> Result<Committed> {
-    let committed = try_commit(shared).await;
-    if committed.is_err() {
-        shared.state().restore();
-    }
-    committed
-}
-
-async fn try_commit(shared: &Shared) -> Result<Committed> {
     if shared.state().doomed {
         return Err(Error::degraded());
     }
@@ -65,19 +57,16 @@ pub(crate) async fn touch(shared: &Shared) {
     let Some((id, revision)) = due else { return };
     let call = Call::begin(Operation::Touch, id);
     let touched = shared.config.store.touch(id, revision).await;
-    if let Ok(Some(stamp)) = call.ended(touched, observe::touched) {
-        shared.state().touched(stamp);
+    match call.ended(touched, observe::touched) {
+        Ok(Some(stamp)) => shared.state().touched(stamp),
+        Err(failure @ store::Error::Corrupt { .. }) => observe::corrupt(&failure),
+        Ok(None) | Err(_) => {}
     }
 }
 
 /// What the end of a request has to do for the session. It is the caller's turn.
 pub(crate) async fn finish(shared: &Shared) -> Result<()> {
-    let committed = commit(shared).await.map(drop);
-    if let Err(failure) = &committed {
-        observe::failed_commit(failure);
-        shared.state().discard();
-        return committed;
-    }
+    commit(shared).await?;
     touch(shared).await;
     Ok(())
 }

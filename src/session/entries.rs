@@ -4,7 +4,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error, KeyFor, Result, Session,
-    session::{changes::Update, state::State},
+    session::{
+        changes::Update,
+        state::{Entry, State},
+    },
     store::KEY_LIMIT,
 };
 
@@ -38,7 +41,7 @@ impl Session {
     pub fn take<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
         let key = key.name();
         let judge = |json: Option<&str>| parse(key, json);
-        self.judged(key, judge, |state, value| {
+        self.judged(key, State::check_loaded, judge, |state, _, value| {
             if value.is_some() {
                 state.changes.remove(key);
             }
@@ -64,7 +67,7 @@ impl Session {
 
     /// Changes a value by what it was, and returns what it is now.
     ///
-    /// If another request has saved the session meanwhile, the closure runs again on the value
+    /// If another request has changed the value meanwhile, the closure runs again on the one
     /// that is there then, perhaps on another task. The value returned is the one that this
     /// request sees; who needs the stored one calls [`commit`](Self::commit) and then
     /// [`get`](Self::get).
@@ -94,10 +97,11 @@ impl Session {
             self.check_entry(key, &json)?;
             Ok((value, json))
         };
-        let (value, _) = self.judged(key, judge, |state, (_, json)| {
+        let change = |state: &mut State, before, (_, json): &(T, String)| {
             let again = rerun(key, Arc::clone(&f));
-            state.changes.update(key, again, json.clone());
-        })?;
+            state.changes.update(key, again, before, json.clone());
+        };
+        let (value, _) = self.judged(key, State::check_writable, judge, change)?;
         Ok(value)
     }
 
@@ -137,19 +141,20 @@ impl Session {
     fn judged<T>(
         &self,
         key: &str,
+        check: impl Fn(&State) -> Result<()>,
         judge: impl Fn(Option<&str>) -> Result<T>,
-        change: impl Fn(&mut State, &T),
+        change: impl Fn(&mut State, Entry, &T),
     ) -> Result<T> {
         loop {
             let before = {
                 let state = self.shared.state();
-                state.check_writable()?;
+                check(&state)?;
                 state.entry(key)
             };
             let found = judge(before.json(key))?;
             let mut state = self.shared.state();
             if state.json(key) == before.json(key) {
-                change(&mut state, &found);
+                change(&mut state, before, &found);
                 return Ok(found);
             }
         }

@@ -71,7 +71,7 @@ impl Shared {
             }
         };
         let mut state = self.state();
-        (state.loaded, state.degraded) = (true, false);
+        state.loaded = true;
         if let Some((token, record)) = live {
             (state.token, state.record) = (Some(token), Some(record));
         }
@@ -80,20 +80,24 @@ impl Shared {
 
     async fn first_live(&self) -> store::Result<Option<(SessionToken, Arc<Record>)>> {
         for (id, token) in self.candidates() {
-            match self.load_record(id).await {
-                Ok(Some(record)) => return Ok(Some((token, record))),
-                Ok(None) => {}
-                Err(failure @ store::Error::Corrupt { .. }) => observe::corrupt(&failure),
-                Err(failure) => return Err(failure),
+            if let Some(record) = self.load_record(id).await? {
+                return Ok(Some((token, record)));
             }
         }
         Ok(None)
     }
 
+    /// A record that cannot be read is no session (M15).
     pub(crate) async fn load_record(&self, id: SessionId) -> store::Result<Option<Arc<Record>>> {
         let call = Call::begin(Operation::Load, id);
-        let found = call.ended(self.config.store.load(id).await, observe::hit_or_miss)?;
-        Ok(found.map(Arc::new))
+        match call.ended(self.config.store.load(id).await, observe::hit_or_miss) {
+            Ok(found) => Ok(found.map(Arc::new)),
+            Err(failure @ store::Error::Corrupt { .. }) => {
+                observe::corrupt(&failure);
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     pub(crate) async fn save(&self, record: &Record) -> Result<Saved> {
@@ -138,8 +142,6 @@ where
     let act = act(Arc::clone(shared));
     let in_turn = async move {
         place.turn().await;
-        // No commit is under way any more: what is still in flight is of one that panicked.
-        place.shared.state().restore();
         act.await
     };
     let done = ToItsEnd::new(in_turn).await;

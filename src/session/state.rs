@@ -28,11 +28,13 @@ pub(crate) struct State {
     pub(crate) token: Option<SessionToken>,
     /// What is to be committed.
     pub(crate) changes: Changes,
-    /// What is being committed.
+    /// What is being committed, or was when that failed.
     in_flight: Option<Arc<Changes>>,
     pub(crate) remember: Option<Persistence>,
     /// The session ended elsewhere while this request used it (M5).
     pub(crate) gone: bool,
+    /// What it was before that: somebody may have moved it to another id.
+    lost: Option<Arc<Record>>,
     /// The record was written, so that no touch is needed (M8).
     saved: bool,
     pub(crate) cookie: CookieDue,
@@ -51,6 +53,7 @@ pub(crate) enum CookieDue {
 }
 
 /// Where the JSON text of an entry is.
+#[derive(Clone)]
 pub(crate) enum Entry {
     /// What a change says.
     Changed(Option<String>),
@@ -127,8 +130,18 @@ impl State {
     /// The session and its owner, if it has one.
     pub(crate) fn owned(&self) -> Result<Option<(SessionId, Owner)>> {
         self.check_loaded()?;
-        let record = self.record.as_ref();
-        Ok(record.and_then(|record| Some((record.id, record.owner.clone()?))))
+        Ok(self.record.as_deref().and_then(owned))
+    }
+
+    /// The same, even if the session ended elsewhere while this request used it: whoever ended it
+    /// may be one of the others that are to be ended.
+    pub(crate) fn owned_or_lost(&self) -> Result<Option<(SessionId, Owner)>> {
+        self.check_loaded()?;
+        Ok(self.record_or_lost().and_then(|record| owned(&record)))
+    }
+
+    pub(crate) fn record_or_lost(&self) -> Option<Arc<Record>> {
+        self.record.clone().or_else(|| self.lost.clone())
     }
 
     pub(crate) fn lifetime(&self) -> Option<Lifetime> {
@@ -167,7 +180,7 @@ impl State {
     }
 
     /// Puts back what could not be committed, before what came after it.
-    pub(crate) fn restore(&mut self) {
+    fn restore(&mut self) {
         if let Some(in_flight) = self.in_flight.take() {
             self.changes = Arc::unwrap_or_clone(in_flight).then(mem::take(&mut self.changes));
         }
@@ -207,6 +220,7 @@ impl State {
             .remember
             .filter(|wanted| *wanted != record.lifetime.persistence());
         self.record = Some(Arc::new(record));
+        self.lost = None;
         self.gone = false;
         self.saved = true;
     }
@@ -214,6 +228,7 @@ impl State {
     /// The session ended elsewhere: this request's changes go with it (M5).
     pub(crate) fn ended_elsewhere(&mut self) {
         self.discard();
+        self.lost = self.record_or_lost();
         self.record = None;
         self.token = None;
         self.gone = true;
@@ -224,9 +239,9 @@ impl State {
     pub(crate) fn ended(&mut self, had_cookie: bool) {
         self.discard();
         self.record = None;
+        self.lost = None;
         self.token = None;
         self.gone = false;
-        self.saved = true;
         self.cookie = match had_cookie {
             true => CookieDue::Removal,
             false => CookieDue::Nothing,
@@ -236,6 +251,7 @@ impl State {
     /// From here on no cookie can follow (M20).
     pub(crate) fn sealed(&mut self) -> &Self {
         self.sent = true;
+        self.remember = None;
         self
     }
 
@@ -267,6 +283,10 @@ impl State {
             *record = Arc::new(touched);
         }
     }
+}
+
+fn owned(record: &Record) -> Option<(SessionId, Owner)> {
+    Some((record.id, record.owner.clone()?))
 }
 
 impl Entry {

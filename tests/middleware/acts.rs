@@ -1,10 +1,9 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::routing::post;
 use cloakroom::{Error, Persistence, Result, Session, SessionLayer, store::SessionStore};
-use tokio::sync::Notify;
 
-use crate::support::{COOKIE, DAY, MINUTE, Server, Spy, routes};
+use crate::support::{COOKIE, DAY, Gate, MINUTE, Server, Spy, routes};
 
 /// M6: signing in gives a new id and an owner, keeps the visitor's entries, and kills the old id.
 #[tokio::test]
@@ -52,12 +51,11 @@ async fn signing_in_over_somebody_else_empties_the_data() {
 #[tokio::test]
 async fn signing_in_over_an_ended_session_begins_a_fresh_one() {
     let store = Spy::new();
-    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let gate = Gate::default();
     let slow = {
-        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+        let gate = gate.clone();
         async move |session: Session| -> Result<()> {
-            reached.notify_one();
-            go_on.notified().await;
+            gate.pass().await;
             session.sign_in("ann").await?;
             session.insert("new", "1")
         }
@@ -69,13 +67,13 @@ async fn signing_in_over_an_ended_session_begins_a_fresh_one() {
     browser.post("/set/old/1").await;
     let mut other = browser.clone();
     let slow = tokio::spawn(async move { (other.post("/slow").await.status, other) });
-    reached.notified().await;
+    gate.reached().await;
     store
         .inner
         .expire(store.record(&browser).await.id)
         .await
         .unwrap();
-    go_on.notify_one();
+    gate.open();
     let (status, mut browser) = slow.await.unwrap();
     assert_eq!(status, 200);
     assert_eq!(browser.get("/keys").await.body, "new");

@@ -5,13 +5,13 @@ use std::{
 
 use axum::{
     http::{Request, Response},
-    routing::get,
+    routing::{get, post},
 };
 use cloakroom::{Committed, Error, Persistence, Result, Session, SessionHandle, SessionLayer};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Server, Spy, routes};
+use crate::support::{Gate, Server, Spy, routes};
 
 /// M20: once the response head has left, reading and committing still work, and nothing that
 /// would need a cookie does.
@@ -66,13 +66,13 @@ async fn after_the_response_only_what_needs_no_cookie_works() {
 async fn a_websocket_learns_of_the_sign_out() {
     let store = Spy::new();
     let (report, mut reports) = mpsc::unbounded_channel();
-    let go_on = Arc::new(Notify::new());
+    let gate = Gate::default();
     let socket = {
-        let go_on = Arc::clone(&go_on);
+        let gate = gate.clone();
         async move |session: Session| {
             tokio::spawn(async move {
                 let before = session.reload().await.unwrap();
-                go_on.notified().await;
+                gate.pass().await;
                 let after = session.reload().await.unwrap();
                 let _ = session.insert("a", &1);
                 report
@@ -88,7 +88,7 @@ async fn a_websocket_learns_of_the_sign_out() {
     browser.post("/sign-in/ann").await;
     browser.get("/socket").await;
     browser.post("/end").await;
-    go_on.notify_one();
+    gate.open();
     assert_eq!(
         reports.recv().await.unwrap(),
         (true, false, Committed::Gone)
@@ -100,19 +100,16 @@ async fn a_websocket_learns_of_the_sign_out() {
 #[tokio::test]
 async fn no_id_changes_when_the_client_has_gone() {
     let store = Spy::new();
-    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let gate = Gate::default();
     let (report, mut reports) = mpsc::unbounded_channel();
     let slow = {
-        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+        let gate = gate.clone();
         async move |session: Session| -> Result<()> {
-            tokio::spawn({
-                let (go_on, report) = (Arc::clone(&go_on), report.clone());
-                async move {
-                    go_on.notified().await;
-                    report.send(session.rotate().await.is_ok()).unwrap();
-                }
+            let (gate, report) = (gate.clone(), report.clone());
+            tokio::spawn(async move {
+                gate.pass().await;
+                report.send(session.rotate().await.is_ok()).unwrap();
             });
-            reached.notify_one();
             std::future::pending().await
         }
     };
@@ -122,10 +119,10 @@ async fn no_id_changes_when_the_client_has_gone() {
         .browser();
     browser.post("/set/a/1").await;
     let stream = browser.send("GET", "/slow", &browser.header()).await;
-    reached.notified().await;
+    gate.reached().await;
     drop(stream);
     tokio::time::sleep(Duration::from_millis(30)).await;
-    go_on.notify_one();
+    gate.open();
     let rotated = reports.recv().await.unwrap();
     let alive = browser.get("/get/a").await.body == "1";
     assert!(!rotated && alive, "rotated={rotated} alive={alive}");
@@ -174,4 +171,36 @@ async fn remember_after_the_response_does_nothing() {
     browser.post("/set/a/1").await;
     browser.get("/stream").await;
     assert_eq!(reports.recv().await.unwrap(), Committed::Unchanged);
+}
+
+/// M9, M20: nor does a `remember` that comes while the response waits for the store.
+#[tokio::test]
+async fn remember_beside_the_last_save_does_nothing() {
+    let store = Spy::new();
+    let gate = Gate::default();
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let act = {
+        let gate = gate.clone();
+        async move |session: Session| {
+            session.insert("a", "2").unwrap();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                session.remember(true);
+                gate.pass().await;
+                session.insert("a", "3").unwrap();
+                report.send(session.commit().await.unwrap()).unwrap();
+            });
+        }
+    };
+    let routes = routes().route("/act", post(act));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    browser.post("/set/a/1").await;
+    store.slow(Duration::from_millis(100));
+    assert_eq!(browser.post("/act").await.max_age(), None);
+    gate.open();
+    assert_eq!(reports.recv().await.unwrap(), Committed::Saved);
+    let record = store.record(&browser).await;
+    assert_eq!(record.lifetime.persistence(), Persistence::Browser);
 }

@@ -11,9 +11,9 @@ use axum::{
     routing::{get, post},
 };
 use cloakroom::{Committed, Marked, Outage, Result, Session, SessionLayer, store::Lifetime};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
-use crate::support::{DAY, MINUTE, Server, Spy, routes};
+use crate::support::{DAY, Gate, MINUTE, Server, Spy, routes};
 
 struct Admin;
 
@@ -44,9 +44,9 @@ async fn an_act_that_nobody_polls_blocks_nobody() {
 #[tokio::test]
 async fn changes_of_a_commit_that_panicked_survive_an_act() {
     let store = Spy::new();
-    let panics = Arc::new(AtomicBool::new(false));
+    let (gate, panics) = (Gate::default(), Arc::new(AtomicBool::new(false)));
     let act = {
-        let panics = Arc::clone(&panics);
+        let (gate, panics) = (gate.clone(), Arc::clone(&panics));
         async move |session: Session| -> Result<()> {
             let panics_now = Arc::clone(&panics);
             session.insert("kept", "1")?;
@@ -54,6 +54,7 @@ async fn changes_of_a_commit_that_panicked_survive_an_act() {
                 assert!(!panics_now.load(SeqCst), "as asked");
                 n.unwrap_or(0) + 1
             })?;
+            gate.pass().await;
             panics.store(true, SeqCst);
             assert!(session.commit().await.is_err());
             panics.store(false, SeqCst);
@@ -64,9 +65,67 @@ async fn changes_of_a_commit_that_panicked_survive_an_act() {
     let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
         .await
         .browser();
-    browser.post("/set/first/1").await;
-    assert_eq!(browser.post("/act").await.status, 200);
-    assert_eq!(browser.get("/keys").await.body, "first,kept,n");
+    browser.post("/count/n").await;
+    let mut other = browser.clone();
+    let act = tokio::spawn(async move {
+        assert_eq!(other.post("/act").await.status, 200);
+        other
+    });
+    gate.reached().await;
+    browser.post("/count/n").await;
+    gate.open();
+    let data = store.record(&act.await.unwrap()).await.data;
+    assert_eq!(
+        (data.get("kept"), data.get("n")),
+        (Some(r#""1""#), Some("3"))
+    );
+}
+
+/// M6: who finds the session moved to another id by somebody else, and then ends it or all others,
+/// ends it there too.
+#[tokio::test]
+async fn what_was_lost_is_ended_all_the_same() {
+    for last in ["end", "end_others"] {
+        for first in ["rotate", "commit", "reload"] {
+            let store = Spy::new();
+            let gate = Gate::default();
+            let act = {
+                let gate = gate.clone();
+                async move |session: Session| -> Result<String> {
+                    session.insert("late", "1")?;
+                    gate.pass().await;
+                    match first {
+                        "rotate" => session.rotate().await?,
+                        "commit" => assert_eq!(session.commit().await?, Committed::Gone),
+                        _ => assert!(!session.reload().await?),
+                    }
+                    assert!(session.sessions().await?.is_empty());
+                    if last == "end" {
+                        session.end().await?;
+                        return Ok("1".into());
+                    }
+                    Ok(session.end_others().await?.to_string())
+                }
+            };
+            let routes = routes().route("/act", post(act));
+            let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+                .await
+                .browser();
+            browser.post("/sign-in/ann").await;
+            let mut other = browser.clone();
+            let act = tokio::spawn(async move { other.post("/act").await });
+            gate.reached().await;
+            browser.post("/rotate").await;
+            gate.open();
+            let answer = act.await.unwrap();
+            let left = store.records().await;
+            println!(
+                "first={first} last={last} ended={} left={left}",
+                answer.body
+            );
+            assert_eq!((answer.status, &*answer.body, left), (200, "1", 0));
+        }
+    }
 }
 
 /// M6: an end that finds its session rotated meanwhile ends it under its new id, however often
@@ -75,12 +134,11 @@ async fn changes_of_a_commit_that_panicked_survive_an_act() {
 async fn an_end_follows_rotations() {
     for more in 0..4 {
         let store = Spy::new();
-        let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let gate = Gate::default();
         let slow = {
-            let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+            let gate = gate.clone();
             async move |session: Session| -> Result<()> {
-                reached.notify_one();
-                go_on.notified().await;
+                gate.pass().await;
                 session.end().await
             }
         };
@@ -91,10 +149,10 @@ async fn an_end_follows_rotations() {
         browser.post("/sign-in/ann").await;
         let mut late = browser.clone();
         let slow = tokio::spawn(async move { late.post("/slow").await });
-        reached.notified().await;
+        gate.reached().await;
         browser.post("/rotate").await;
         store.move_on(more);
-        go_on.notify_one();
+        gate.open();
         let answer = slow.await.unwrap();
         assert_eq!((answer.status, answer.max_age()), (200, Some(0)));
         assert_eq!(store.records().await, 0, "after {more} more rotations");

@@ -1,14 +1,13 @@
 //! What is said to who listens.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{body::Body, http::Request, routing::post};
 use cloakroom::{Result, Session, SessionLayer};
-use tokio::sync::Notify;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use crate::support::{Log, Server, Spy, routes};
+use crate::support::{Gate, Log, Server, Spy, routes};
 
 /// M17: values of the session are in no log.
 #[tokio::test]
@@ -16,13 +15,12 @@ async fn a_value_is_in_no_log() {
     let log = Log::default();
     let _guard = log.subscribe("info");
     let store = Spy::new();
-    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let gate = Gate::default();
     let slow = {
-        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+        let gate = gate.clone();
         async move |session: Session| -> Result<()> {
             session.update("n", |n: Option<u32>| n.unwrap_or(0) + 1)?;
-            reached.notify_one();
-            go_on.notified().await;
+            gate.pass().await;
             Ok(())
         }
     };
@@ -33,9 +31,9 @@ async fn a_value_is_in_no_log() {
     browser.post("/set/first/1").await;
     let mut other = browser.clone();
     let slow = tokio::spawn(async move { other.post("/slow").await.status });
-    reached.notified().await;
+    gate.reached().await;
     browser.post("/set/n/my-secret-password").await;
-    go_on.notify_one();
+    gate.open();
     println!("status={}", slow.await.unwrap());
     let text = log.text();
     assert!(!text.contains("my-secret-password"), "{text}");

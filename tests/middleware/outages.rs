@@ -9,7 +9,7 @@ use cloakroom::{Error, MemoryStore, Outage, Result, Session, SessionLayer};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-use crate::support::{COOKIE, Server, Spy, routes};
+use crate::support::{COOKIE, Log, Server, Spy, routes};
 
 /// M15: a store that cannot be asked is a 503 by default, and nobody is signed out by it.
 #[tokio::test]
@@ -119,6 +119,29 @@ async fn an_unreadable_record_is_no_session() {
     store.spoil(false);
     assert_eq!(browser.get("/get/a").await.body, "2");
     assert_eq!(store.records().await, 2);
+}
+
+/// M15: a record that becomes unreadable is no session any more, and is on record once.
+#[tokio::test]
+async fn a_record_that_becomes_unreadable_is_no_session_any_more() {
+    let log = Log::default();
+    let _guard = log.subscribe("warn");
+    let store = Spy::new();
+    let act = {
+        let store = store.clone();
+        async move |session: Session| -> Result<String> {
+            store.spoil(true);
+            Ok(session.reload().await?.to_string())
+        }
+    };
+    let routes = routes().route("/act", post(act));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    browser.post("/set/a/1").await;
+    assert_eq!(browser.post("/act").await.body, "false");
+    let text = log.text();
+    assert_eq!(text.matches("unreadable session").count(), 1, "{text}");
 }
 
 /// A value of another type is that value's error, and no other's.

@@ -9,9 +9,9 @@ use cloakroom::{Error, Result, Session, SessionHandle, SessionLayer};
 use tokio::sync::Notify;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{COOKIE, Server, Spy, routes};
+use crate::support::{COOKIE, Gate, Log, Server, Spy, routes};
 
-/// M7: data is written on 2xx to 4xx, and not on 5xx.
+/// M7: data is written on 2xx to 4xx, and not on 5xx, nor where a handler was cut off.
 #[tokio::test]
 async fn a_server_error_stores_nothing() {
     let store = Spy::new();
@@ -20,6 +20,7 @@ async fn a_server_error_stores_nothing() {
         (200, true),
         (303, true),
         (404, true),
+        (408, false),
         (422, true),
         (500, false),
         (503, false),
@@ -138,9 +139,9 @@ async fn a_client_that_hangs_up_cannot_undo_what_was_done() {
 #[tokio::test]
 async fn a_handler_dropped_half_way_changes_nothing() {
     let store = Spy::new();
-    let (reached, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (gate, dropped) = (Gate::default(), Arc::new(Notify::new()));
     let slow = {
-        let (reached, dropped) = (Arc::clone(&reached), Arc::clone(&dropped));
+        let (gate, dropped) = (gate.clone(), Arc::clone(&dropped));
         async move |session: Session| -> Result<()> {
             struct OnDrop(Arc<Notify>);
             impl Drop for OnDrop {
@@ -150,8 +151,8 @@ async fn a_handler_dropped_half_way_changes_nothing() {
             }
             let _guard = OnDrop(Arc::clone(&dropped));
             session.insert("a", "1")?;
-            reached.notify_one();
-            std::future::pending().await
+            gate.pass().await;
+            Ok(())
         }
     };
     let routes = routes().route("/slow", get(slow));
@@ -161,7 +162,7 @@ async fn a_handler_dropped_half_way_changes_nothing() {
     browser.post("/set/first/1").await;
     store.calls();
     let stream = browser.send("GET", "/slow", &browser.header()).await;
-    reached.notified().await;
+    gate.reached().await;
     drop(stream);
     dropped.notified().await;
     tokio::task::yield_now().await;
@@ -169,9 +170,11 @@ async fn a_handler_dropped_half_way_changes_nothing() {
     assert_eq!(store.record(&browser).await.data.get("a"), None);
 }
 
-/// M7: a panic while the session is stored is a 500.
+/// M7: a panic while the session is stored is a 500, on record, and nothing is pending any more.
 #[tokio::test]
 async fn a_panic_in_an_update_that_runs_again_is_a_500() {
+    let log = Log::default();
+    let _guard = log.subscribe("warn");
     let store = Spy::new();
     let panicking = async |session: Session| -> Result<()> {
         session.update("n", |n: Option<u32>| match n {
@@ -180,13 +183,12 @@ async fn a_panic_in_an_update_that_runs_again_is_a_500() {
         })?;
         Ok(())
     };
-    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let gate = Gate::default();
     let slow = {
-        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+        let gate = gate.clone();
         async move |session: Session| -> Result<()> {
             panicking(session).await?;
-            reached.notify_one();
-            go_on.notified().await;
+            gate.pass().await;
             Ok(())
         }
     };
@@ -197,11 +199,14 @@ async fn a_panic_in_an_update_that_runs_again_is_a_500() {
     browser.post("/count/n").await;
     let mut other = browser.clone();
     let slow = tokio::spawn(async move { other.post("/slow").await.status });
-    reached.notified().await;
+    gate.reached().await;
     browser.post("/count/n").await;
-    go_on.notify_one();
+    gate.open();
     assert_eq!(slow.await.unwrap(), 500);
     assert_eq!(store.record(&browser).await.data.get("n"), Some("2"));
+    let text = log.text();
+    assert_eq!(text.matches("could not be stored").count(), 1, "{text}");
+    assert!(!text.contains("changes dropped"), "{text}");
 }
 
 /// The middleware works around a plain tower service, without axum.

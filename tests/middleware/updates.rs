@@ -1,14 +1,17 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
     extract::Path,
     routing::{get, post},
 };
-use cloakroom::{Committed, MemoryStore, Result, Session, SessionLayer, store::SessionStore};
-use tokio::{sync::Notify, task::JoinSet};
+use cloakroom::{
+    Committed, MemoryStore, Result, Session, SessionLayer,
+    store::{SessionStore, SessionToken},
+};
+use tokio::task::JoinSet;
 
-use crate::support::{COOKIE, Server, Spy, routes};
+use crate::support::{COOKIE, Gate, Server, Spy, routes};
 
 /// M4: 64 requests at once that each set another key leave all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -66,13 +69,12 @@ async fn sixty_four_increments_are_sixty_four() {
 #[tokio::test]
 async fn an_update_runs_again_on_the_newest_value() {
     let store = Spy::new();
-    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let gate = Gate::default();
     let slow = {
-        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+        let gate = gate.clone();
         async move |session: Session| -> Result<String> {
             let seen = session.update("n", |n: Option<u32>| n.unwrap_or(0) + 10)?;
-            reached.notify_one();
-            go_on.notified().await;
+            gate.pass().await;
             let committed = session.commit().await?;
             assert_eq!(committed, Committed::Saved);
             Ok(format!("{seen} {}", session.get::<u32>("n")?.unwrap()))
@@ -84,10 +86,31 @@ async fn an_update_runs_again_on_the_newest_value() {
     browser.post("/count/n").await;
     let mut other = browser.clone();
     let slow = tokio::spawn(async move { other.post("/slow").await.body });
-    reached.notified().await;
+    gate.reached().await;
     browser.post("/count/n").await;
-    go_on.notify_one();
+    gate.open();
     assert_eq!(slow.await.unwrap(), "11 12");
+}
+
+/// M4: where no other request has changed the value, what an update returned is stored.
+#[tokio::test]
+async fn an_update_that_met_nobody_has_run_once() {
+    let store = Spy::new();
+    let draw = async |session: Session| -> Result<String> {
+        session.insert("other", "1")?;
+        session.update("drawn", |_: Option<String>| {
+            SessionToken::generate().unwrap().id().to_string()
+        })
+    };
+    let routes = routes().route("/draw", post(draw));
+    let mut browser = Server::start(routes.layer(SessionLayer::new(store.clone())))
+        .await
+        .browser();
+    for conflicts in [0, 0, 1] {
+        store.conflict(conflicts);
+        let drawn = browser.post("/draw").await.body;
+        assert_eq!(browser.get("/get/drawn").await.body, drawn, "{conflicts}");
+    }
 }
 
 /// M4: it is time that ends the tries, not their number.
@@ -165,12 +188,11 @@ async fn logout_wins_against_a_slow_request() {
 #[tokio::test]
 async fn changes_to_an_ended_session_are_dropped() {
     let store = Spy::new();
-    let (reached, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let gate = Gate::default();
     let slow = {
-        let (reached, go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
+        let gate = gate.clone();
         async move |session: Session| -> Result<String> {
-            reached.notify_one();
-            go_on.notified().await;
+            gate.pass().await;
             session.insert("a", &2)?;
             session.remember(true);
             let committed = session.commit().await?;
@@ -189,13 +211,13 @@ async fn changes_to_an_ended_session_are_dropped() {
     browser.post("/set/a/1").await;
     let mut other = browser.clone();
     let slow = tokio::spawn(async move { other.get("/slow").await });
-    reached.notified().await;
+    gate.reached().await;
     store
         .inner
         .expire(store.record(&browser).await.id)
         .await
         .unwrap();
-    go_on.notify_one();
+    gate.open();
     let answer = slow.await.unwrap();
     assert_eq!((answer.status, &*answer.body), (200, "Gone true"));
     assert_eq!(answer.header("set-cookie"), None);
