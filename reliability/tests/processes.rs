@@ -2,7 +2,7 @@
 //!
 //! With `CLOAKROOM_PARTNER` the other process is another version's program: `scripts/upgrade`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cloakroom_reliability::{
     processes::{Order, Partner},
@@ -58,14 +58,19 @@ async fn writers_lose_nothing(kind: Kind) {
 async fn revived(kind: Kind, usual: u32, revives: bool) -> u64 {
     let (store, mut partner) = two(kind).await;
     let (mut stored, mut gone, mut ended, mut revived) = (0, 0, 0, 0);
-    let batches = rounds(usual).div_ceil(BATCH);
-    for _ in 0..batches {
+    let least = rounds(usual).div_ceil(BATCH);
+    let mut batches = 0;
+    // Until they have met, too.
+    while batches < least || batches < 20 * least && (stored == 0 || gone == 0) {
+        batches += 1;
         let ids = created(BATCH).carry_out(&store).await.ids;
         partner.tell(&Order::Use {
             ids: ids.clone(),
             times: 3,
             revives,
         });
+        // The other process wakes and reads first.
+        tokio::time::sleep(Duration::from_micros(fastrand::u64(..4_000))).await;
         ended += Order::End { ids: ids.clone() }
             .carry_out(&store)
             .await

@@ -8,6 +8,7 @@ mod postgres;
 mod process;
 mod proxy;
 mod rounds;
+mod stalls;
 
 pub use crate::{
     callers::Callers,
@@ -18,4 +19,5 @@ pub use crate::{
     process::Process,
     proxy::{Cut, Proxy, Way},
     rounds::rounds,
+    stalls::Stalls,
 };

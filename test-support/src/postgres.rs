@@ -93,8 +93,16 @@ impl Postgres {
 
     /// Starts it again at the same address, after it was killed.
     pub fn start_again(&mut self) {
-        let started = process(&self.folder, self.port);
-        self.process = started.expect("the port was its own");
+        let began = Instant::now();
+        // What was killed may hold on to its memory, or somebody has its port, for a moment.
+        while began.elapsed() < PATIENCE {
+            if let Some(process) = process(&self.folder, self.port) {
+                self.process = process;
+                return;
+            }
+            sleep(Duration::from_millis(100));
+        }
+        panic!("PostgreSQL does not start again: {}", log(&self.folder));
     }
 
     /// Ends it as a new version's installation would, and starts it again at the same address.

@@ -45,6 +45,9 @@ pub(crate) enum Watch {
         began: Instant,
         shown: Timestamp,
         took: Duration,
+        /// How long a call took, at most, that stored a session: it was dated before it got there,
+        /// and its own clock is as late as that.
+        stored_in: Duration,
     },
 }
 
@@ -61,7 +64,27 @@ impl Watch {
 
     pub(crate) fn going(began: Instant, took: Duration, stamp: &Stamp) -> Self {
         let shown = stamp.now();
-        Self::Going { began, shown, took }
+        Self::Going {
+            began,
+            shown,
+            took,
+            stored_in: Duration::ZERO,
+        }
+    }
+
+    /// All sessions have ended.
+    pub(crate) fn cleared(&mut self) {
+        if let Self::Going { stored_in, .. } = self {
+            *stored_in = Duration::ZERO;
+        }
+    }
+
+    /// Allows for sessions that are as late as this call was, which began then.
+    pub(crate) fn stored_since(&mut self, before: Timestamp) {
+        let now = self.now();
+        if let Self::Going { stored_in, .. } = self {
+            *stored_in = now.since(before).max(*stored_in);
+        }
     }
 
     /// Allows for a node that shows another time, as one does that waited long when it asked its
@@ -72,11 +95,14 @@ impl Watch {
     /// If they are a second apart.
     pub(crate) fn allow(&mut self, node: &Self) {
         let (
-            Self::Going { began, shown, took },
+            Self::Going {
+                began, shown, took, ..
+            },
             Self::Going {
                 began: at,
                 shown: other,
                 took: asked,
+                ..
             },
         ) = (self, node)
         else {
@@ -109,8 +135,10 @@ impl Watch {
                 latest: now,
                 slack: Duration::ZERO,
             },
-            Self::Going { took, .. } => Moment {
-                earliest: began - (MARGIN + *took),
+            Self::Going {
+                took, stored_in, ..
+            } => Moment {
+                earliest: began - (MARGIN + *took + *stored_in),
                 latest: now + (MARGIN + *took),
                 slack: now.since(began) + Duration::from_millis(2),
             },

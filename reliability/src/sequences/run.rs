@@ -5,7 +5,7 @@ use std::{
 };
 
 use cloakroom_store_api::{
-    Clock, Data, Lifetime, Record, Saved, SessionId, SessionStore, conformance::Subject,
+    Clock, Data, Lifetime, Record, Saved, SessionId, SessionStore, Timestamp, conformance::Subject,
 };
 
 use super::{
@@ -93,6 +93,7 @@ impl Stage {
         }
         self.make(&Call::Stats, 0).await?;
         self.model = Model::default();
+        self.watch.cleared();
         self.ids = std::array::from_fn(|_| new_id());
         self.revisions = [0; SLOTS];
         Ok(())
@@ -165,16 +166,17 @@ impl Stage {
                 "{call:?}\n  answered {answer:?}\n  at {at:?}\n  but known is {known:#?}"
             ));
         }
-        self.learn(call, &answer);
+        self.learn(call, &answer, before);
         Ok(())
     }
 
-    fn learn(&mut self, call: &Call, answer: &Answer) {
+    fn learn(&mut self, call: &Call, answer: &Answer, before: Timestamp) {
         if let (Call::Save(record) | Call::Rotate(_, record, _), Answer::Saved(Saved::Stored(_))) =
             (call, answer)
             && let Some(slot) = self.ids.iter().position(|id| *id == record.id)
         {
             self.revisions[slot] = record.revision + 1;
+            self.watch.stored_since(before);
         }
     }
 

@@ -42,8 +42,12 @@ pub async fn the_store_dates_a_new_record(subject: impl Subject) {
 /// A new record takes the place of a dead one and has nothing of it (S1).
 pub async fn a_dead_leftover_is_replaced(subject: impl Subject) {
     let store = subject.store().await;
-    let dead = stored(&store, noted(brief(), "1")).await;
-    let dead = expired(&subject, &store, noted(dead, "2")).await;
+    let first = stored(&store, noted(live(), "1")).await;
+    let second = Record {
+        lifetime: brief().lifetime,
+        ..noted(first, "2")
+    };
+    let dead = expired(&subject, &store, second).await;
     let anew = Record {
         id: dead.id,
         ..live()

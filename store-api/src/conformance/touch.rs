@@ -145,5 +145,11 @@ pub async fn a_late_touch_cannot_stretch_a_session(subject: impl Subject) {
         .unwrap()
         .unwrap();
     assert!(stamp.remaining <= HOUR);
-    assert!(loaded(&store, browser.id).await.stamp.unwrap().remaining <= HOUR);
+    let remaining = loaded(&store, browser.id).await.stamp.unwrap().remaining;
+    // A store may know its server's clock to a few milliseconds.
+    let most = match subject.clock() {
+        Some(_) => HOUR,
+        None => HOUR + Duration::from_secs(1),
+    };
+    assert!(remaining <= most);
 }

@@ -85,8 +85,8 @@ async fn touch_now(store: Arc<impl SessionStore>, id: SessionId) -> Option<(Sess
 async fn sweep_often(store: Arc<impl SessionStore>) {
     let limit = NonZeroU32::new(4).expect("not zero");
     for _ in 0..30 {
-        stagger().await;
         let _ = store.sweep(limit).await.unwrap();
+        stagger().await;
     }
 }
 
