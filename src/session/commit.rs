@@ -1,9 +1,24 @@
+use std::sync::Arc;
+
 use crate::{
     Committed, Error, Result,
+    layer::Config,
     observe::{self, Call, Operation},
-    session::shared::{Retry, Shared},
-    store::{self, Saved},
+    session::{
+        changes::Changes,
+        expiry::switched,
+        shared::{Retry, Shared},
+    },
+    store::{self, Persistence, Record, Saved, SessionToken},
 };
+
+/// A commit to be made: changes to apply to a record, or to none.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(super) changes: Arc<Changes>,
+    pub(super) base: Option<Arc<Record>>,
+    pub(super) remember: Option<Persistence>,
+}
 
 /// Stores what this request changed (M4, M5). It is the caller's turn.
 pub(crate) async fn commit(shared: &Shared) -> Result<Committed> {
@@ -69,4 +84,25 @@ pub(crate) async fn finish(shared: &Shared) -> Result<()> {
     commit(shared).await?;
     touch(shared).await;
     Ok(())
+}
+
+impl Work {
+    /// The record to store in place of `base`; `None` if it would be the same, or empty and new.
+    fn next(&self, config: &Config) -> Result<Option<(Record, Option<SessionToken>)>> {
+        let Some(base) = &self.base else {
+            let token = SessionToken::generate()?;
+            let lifetime = config.lifetime(self.remember.unwrap_or(config.default_persistence));
+            let empty = Record::new(token.id(), lifetime);
+            let data = self.changes.apply(&empty.data)?;
+            let next = Record { data, ..empty };
+            return Ok((!next.data.is_empty()).then_some((next, Some(token))));
+        };
+        let next = Record {
+            data: self.changes.apply(&base.data)?,
+            lifetime: switched(base, self.remember, config),
+            ..Record::clone(base)
+        };
+        let same = next.data == base.data && next.lifetime == base.lifetime;
+        Ok((!same).then_some((next, None)))
+    }
 }

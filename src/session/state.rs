@@ -2,10 +2,10 @@ use std::{mem, sync::Arc};
 
 use crate::{
     Committed, Error, Result,
-    layer::Config,
     session::{
         changes::Changes,
-        expiry::{renews_cookie, switched, touch_pays},
+        commit::Work,
+        expiry::{renews_cookie, touch_pays},
         turns::Turns,
     },
     store::{Lifetime, Owner, Persistence, Record, SessionId, SessionToken, Stamp},
@@ -59,14 +59,6 @@ pub(crate) enum Entry {
     Changed(Option<String>),
     /// What the record has, if there is one.
     Stored(Option<Arc<Record>>),
-}
-
-/// A commit to be made: changes to apply to a record, or to none.
-#[derive(Debug)]
-pub(crate) struct Work {
-    pub(crate) changes: Arc<Changes>,
-    pub(crate) base: Option<Arc<Record>>,
-    remember: Option<Persistence>,
 }
 
 impl State {
@@ -295,26 +287,5 @@ impl Entry {
             Self::Changed(json) => json.as_deref(),
             Self::Stored(record) => record.as_ref()?.data.get(key),
         }
-    }
-}
-
-impl Work {
-    /// The record to store in place of `base`; `None` if it would be the same, or empty and new.
-    pub(crate) fn next(&self, config: &Config) -> Result<Option<(Record, Option<SessionToken>)>> {
-        let Some(base) = &self.base else {
-            let token = SessionToken::generate()?;
-            let lifetime = config.lifetime(self.remember.unwrap_or(config.default_persistence));
-            let empty = Record::new(token.id(), lifetime);
-            let data = self.changes.apply(&empty.data)?;
-            let next = Record { data, ..empty };
-            return Ok((!next.data.is_empty()).then_some((next, Some(token))));
-        };
-        let next = Record {
-            data: self.changes.apply(&base.data)?,
-            lifetime: switched(base, self.remember, config),
-            ..Record::clone(base)
-        };
-        let same = next.data == base.data && next.lifetime == base.lifetime;
-        Ok((!same).then_some((next, None)))
     }
 }

@@ -3,6 +3,7 @@
 mod acts;
 mod after_response;
 mod cookies;
+mod endings;
 mod hostile;
 #[path = "../support/http.rs"]
 mod http;
