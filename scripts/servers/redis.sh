@@ -1,5 +1,9 @@
 # Redis, alone, as a cluster and under Sentinel; scripts/with-servers reads this.
 
+# After so many milliseconds without a sign of life a server is replaced. Longer than a busy machine
+# stands still, except for tests of that.
+failover_after=${CLOAKROOM_FAILOVER_AFTER:-5000}
+
 need_redis() {
     if ! command -v redis-server >/dev/null || ! command -v redis-cli >/dev/null; then
         install_package redis-server Redis "$1"
@@ -37,15 +41,23 @@ start_redis-cluster() {
     for node in {0..5}; do
         redis "${ports[node]}" cluster set-config-epoch $((node + 1)) >/dev/null
     done
-    for node in {1..5}; do
-        redis "${ports[node]}" cluster meet 127.0.0.1 "${ports[0]}" >/dev/null
+    # A node forgets whom it has not met for a second: then they are told again.
+    for _ in {1..5}; do
+        for node in {1..5}; do
+            redis "${ports[node]}" cluster meet 127.0.0.1 "${ports[0]}" >/dev/null
+        done
+        ! until_true 4 have_met "${ports[@]}" || break
     done
     for node in 3 4 5; do
         master=${ids[node - 3]}
         until_true 5 replicate "${ports[node]}" "$master" || fail "the cluster's nodes do not meet"
     done
     for port in "${ports[@]}"; do
-        until_true 5 cluster_is_whole "$port" || fail "the cluster is not ready: $(redis "$port" cluster info)"
+        until_true 20 cluster_is_whole "$port" || fail "the cluster is not ready: $(redis "$port" cluster info)"
+    done
+    # With less they meet sooner.
+    for port in "${ports[@]}"; do
+        redis "$port" config set cluster-node-timeout "$failover_after" >/dev/null
     done
     CLOAKROOM_TEST_REDIS_CLUSTER_URL=redis+cluster://$(printf '127.0.0.1:%s,' "${ports[@]}")
     export CLOAKROOM_TEST_REDIS_CLUSTER_URL=${CLOAKROOM_TEST_REDIS_CLUSTER_URL%,}
@@ -60,6 +72,13 @@ node_of_cluster() {
             --repl-diskless-sync-delay 0 || return 0
     done
     fail "Redis does not start: $(tail -n 5 "$1/log")"
+}
+
+have_met() {
+    local node
+    for node in "$@"; do
+        [ "$(redis "$node" cluster nodes | grep -c ' connected')" = 6 ] || return 1
+    done
 }
 
 replicate() {
@@ -94,7 +113,7 @@ pidfile $1/sentinel-$node/pid
 logfile $1/sentinel-$node/log
 daemonize yes
 sentinel monitor cloakroom 127.0.0.1 $master 2
-sentinel down-after-milliseconds cloakroom 500
+sentinel down-after-milliseconds cloakroom $failover_after
 sentinel failover-timeout cloakroom 3000
 CONF
             redis-server "$1/sentinel-$node/sentinel.conf" --sentinel >/dev/null 2>&1
