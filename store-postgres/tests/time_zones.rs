@@ -2,7 +2,9 @@
 
 mod support;
 
-use cloakroom_store_api::{SessionId, conformance::Subject};
+use cloakroom_store_api::{
+    Age, Record, Saved, SessionId, SessionStore, SessionToken, conformance::Subject,
+};
 use cloakroom_store_postgres::{PostgresStore, PostgresStoreBuilder, TableName};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, postgres::PgPoolOptions};
 
@@ -60,4 +62,38 @@ impl Subject for Zone {
     async fn spoil(&self, store: &PostgresStore, id: SessionId) {
         support::spoil(store, id).await;
     }
+
+    async fn due(&self, store: &PostgresStore) {
+        support::make_due(store).await;
+    }
+}
+
+/// The hour by which sweeps find what is dead is the world's, also where it does not begin with
+/// the hours of the place.
+#[tokio::test]
+async fn a_sweep_goes_by_the_hours_of_the_world() {
+    let zone = Zone("Asia/Kathmandu");
+    let store = zone.store().await;
+    let record = support::stored(&store, support::record()).await;
+    store.touch(record.id, record.revision).await.unwrap();
+    let moved = Record {
+        id: SessionToken::generate().unwrap().id(),
+        ..support::stored(&store, record.clone()).await
+    };
+    let rotated = store.rotate(record.id, &moved, Age::Restart).await.unwrap();
+    assert!(matches!(rotated, Saved::Stored(_)), "{rotated:?}");
+    for _ in 0..2 {
+        support::stored(&store, support::record()).await;
+    }
+    let table = store.table();
+    let wrong = format!(
+        "select count(*) from {table}
+        where sweep_hour <> ceil(date_part('epoch', expires_at) / 3600)"
+    );
+    let sessions = support::number(&format!("select count(*) from {table}")).await;
+    println!(
+        "sessions={sessions} wrong={}",
+        support::number(&wrong).await
+    );
+    assert_eq!((sessions, support::number(&wrong).await), (3, 0));
 }
