@@ -97,7 +97,7 @@ async fn a_bench_measures_draws_and_leaves_nothing() {
     let benched = program(&[
         "bench",
         "--duration",
-        "200ms",
+        "2s",
         "--concurrency",
         "8",
         "--sessions",

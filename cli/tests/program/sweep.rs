@@ -98,20 +98,20 @@ async fn a_dry_run_counts_and_removes_nothing() {
 async fn a_sweep_that_has_to_stop_says_that_more_is_left() {
     let table = Table::new().await;
     table.fill(100).await;
-    let limited = |limit: [&str; 2]| {
+    let limited = async |limit: [&str; 2]| {
         let flags = [
             "sweep", "--batch", "10", "--format", "json", limit[0], limit[1],
         ];
-        table.run(&flags)
+        table.run_in_turn(&flags).await
     };
-    let swept = limited(["--max-batches", "3"]);
+    let swept = limited(["--max-batches", "3"]).await;
     let report = swept.object();
     assert_eq!(swept.code, Some(3), "{swept:?}");
     assert_eq!(
         (&report["removed"], &report["stopped"]),
         (&30.into(), &"max-batches".into())
     );
-    let swept = limited(["--max-duration", "0s"]);
+    let swept = limited(["--max-duration", "0s"]).await;
     let report = swept.object();
     assert_eq!(swept.code, Some(3), "{swept:?}");
     assert_eq!(
@@ -120,7 +120,7 @@ async fn a_sweep_that_has_to_stop_says_that_more_is_left() {
     );
     assert_eq!(report["more"], true);
     assert_eq!(table.counts().await, (60, 10));
-    let swept = limited(["--max-batches", "100"]);
+    let swept = limited(["--max-batches", "100"]).await;
     assert_eq!(
         swept.code,
         Some(0),
@@ -162,7 +162,8 @@ async fn sigterm_leaves_a_whole_batch_and_the_right_report() {
         (&report["more"], &report["stopped"]),
         (&true.into(), &"signal".into())
     );
-    let again = table.run(&["sweep", "--format", "json"]).object();
+    let again = table.run_in_turn(&["sweep", "--format", "json"]).await;
+    let again = again.object();
     assert_eq!(again["removed"], left, "the lock has gone with the process");
     table.store.drop_tables().await.unwrap();
 }
