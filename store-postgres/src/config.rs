@@ -20,7 +20,11 @@ pub struct PostgresStoreBuilder {
 impl PostgresStoreBuilder {
     pub(crate) fn new(url: &str) -> Self {
         let options = url.parse::<PgConnectOptions>().ok();
-        let options = options.map(|options| Box::new(options.disable_statement_logging()));
+        let options = options.map(|options| {
+            // The store has no floats, and PgBouncer refuses settings that it does not know.
+            let options = options.extra_float_digits(None);
+            Box::new(options.disable_statement_logging())
+        });
         Self::of(options.map(Source::Server))
     }
 

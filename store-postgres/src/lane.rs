@@ -45,10 +45,8 @@ pub(crate) trait Call: Sized + Send + Sync + 'static {
         0
     }
 
-    /// Sends one statement for all calls; gives their answers in the same order.
-    ///
-    /// What changes something reads its answer with `fetch_all`: the server commits after the
-    /// last row, so `fetch_one` returns before anything is stored.
+    /// Sends one statement for all calls, of which there is at least one; gives their answers in the
+    /// same order.
     fn run(
         calls: &[&Self],
         lock: Duration,

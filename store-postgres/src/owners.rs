@@ -49,20 +49,17 @@ impl Call for List {
         sql: &Statements,
         connection: &mut PgConnection,
     ) -> Answers<Self::Answer> {
-        let mut answers = Vec::new();
-        for Self(owner) in calls {
-            let rows = sqlx::query(AssertSqlSafe(sql.list.clone()))
-                .bind(owner)
-                .fetch_all(&mut *connection)
-                .await?;
-            let mut records = Vec::new();
-            for row in &rows {
-                // Who cannot be read is left out.
-                records.extend(record(row)?.ok());
-            }
-            answers.push(Ok(records));
+        let Self(owner) = calls[0];
+        let rows = sqlx::query(AssertSqlSafe(sql.list.clone()))
+            .bind(owner)
+            .fetch_all(connection)
+            .await?;
+        let mut records = Vec::new();
+        for row in &rows {
+            // Who cannot be read is left out.
+            records.extend(record(row)?.ok());
         }
-        Ok(answers)
+        Ok(vec![Ok(records)])
     }
 }
 
@@ -103,17 +100,14 @@ impl Call for ExpireOwner {
         sql: &Statements,
         connection: &mut PgConnection,
     ) -> Answers<u64> {
-        let mut answers = Vec::new();
-        for Self { owner, except } in calls {
-            let rows = sqlx::query(AssertSqlSafe(sql.expire_owner.clone()))
-                .bind(owner)
-                .bind(except.map(Id))
-                .bind(lane::timeout(lock))
-                .fetch_all(&mut *connection)
-                .await?;
-            let ended = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0))?;
-            answers.push(Ok(ended.cast_unsigned()));
-        }
-        Ok(answers)
+        let Self { owner, except } = calls[0];
+        let row = sqlx::query(AssertSqlSafe(sql.expire_owner.clone()))
+            .bind(owner)
+            .bind(except.map(Id))
+            .bind(lane::timeout(lock))
+            .fetch_one(connection)
+            .await?;
+        let ended: i64 = row.try_get(0)?;
+        Ok(vec![Ok(ended.cast_unsigned())])
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn sql(table: &TableName) -> String {
                 ) as deadline
             from born b
         ), moved as (
-            update {table} s set id = $2, revision = $5 + 1, created_at = d.created_at,
+            update {table} s set id = $2, revision = s.revision + 1, created_at = d.created_at,
                 expires_at = d.deadline, sweep_hour = {hour},
                 idle_ms = $6, absolute_ms = $7, persistence = $8, owner = $9, payload = $10
             from decided d
@@ -79,38 +79,35 @@ impl Call for Rotate {
         sql: &Statements,
         connection: &mut PgConnection,
     ) -> Answers<Saved> {
-        let mut answers = Vec::new();
-        for Self { old, draft, age } in calls {
-            let rows = sqlx::query(AssertSqlSafe(sql.rotate.clone()))
-                .bind(Id(*old))
-                .bind(Id(draft.id))
-                .bind(lane::timeout(lock))
-                .bind(*age == Age::Restart)
-                .bind(draft.revision)
-                .bind(draft.idle_ms)
-                .bind(draft.absolute_ms)
-                .bind(draft.persistence)
-                .bind(draft.owner.as_deref())
-                .bind(&*draft.payload)
-                .fetch_all(&mut *connection)
-                .await;
-            let rows = match rows {
-                // Somebody has stored the new id since.
-                Err(error) if error::code(&error).as_deref() == Some("23505") => {
-                    answers.push(Ok(Saved::Conflict));
-                    continue;
-                }
-                rows => rows?,
-            };
-            answers.push(Ok(match rows.first() {
-                Some(row) => match (row.try_get(3)?, row.try_get(4)?) {
-                    (true, true) if row.try_get(5)? => Saved::Stored(stamp(row, 0)?),
-                    (true, false) => Saved::Conflict,
-                    _ => Saved::Gone,
-                },
-                None => Saved::Gone,
-            }));
-        }
-        Ok(answers)
+        let Self { old, draft, age } = calls[0];
+        let row = sqlx::query(AssertSqlSafe(sql.rotate.clone()))
+            .bind(Id(*old))
+            .bind(Id(draft.id))
+            .bind(lane::timeout(lock))
+            .bind(*age == Age::Restart)
+            .bind(draft.revision)
+            .bind(draft.idle_ms)
+            .bind(draft.absolute_ms)
+            .bind(draft.persistence)
+            .bind(draft.owner.as_deref())
+            .bind(&*draft.payload)
+            .fetch_optional(connection)
+            .await;
+        let row = match row {
+            // Somebody has stored the new id since.
+            Err(error) if error::code(&error).as_deref() == Some(error::DUPLICATE) => {
+                return Ok(vec![Ok(Saved::Conflict)]);
+            }
+            row => row?,
+        };
+        let Some(row) = row else {
+            return Ok(vec![Ok(Saved::Gone)]);
+        };
+        let saved = match (row.try_get(3)?, row.try_get(4)?) {
+            (true, true) if row.try_get(5)? => Saved::Stored(stamp(&row, 0)?),
+            (true, false) => Saved::Conflict,
+            _ => Saved::Gone,
+        };
+        Ok(vec![Ok(saved)])
     }
 }

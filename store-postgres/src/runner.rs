@@ -50,8 +50,9 @@ pub(crate) async fn ask_until<C: Call>(
     };
     match timeout_at(until, answer).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(error::ended()),
-        Err(_) => Err(error::late(shared.deadline)),
+        Ok(Err(_)) if Instant::now() < until => Err(error::ended()),
+        // Or it was not sent, because it was late.
+        Ok(Err(_)) | Err(_) => Err(error::late(shared.deadline)),
     }
 }
 

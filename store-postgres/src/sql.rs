@@ -9,7 +9,7 @@ use sqlx::{
     error::BoxDynError,
     postgres::{PgArgumentBuffer, PgHasArrayType, PgRow, PgTypeInfo, PgValueRef, types::Oid},
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::{config::TableName, expire, load, optimistic, owners, rotate, save, sweep, touch};
 
@@ -56,7 +56,7 @@ impl Statements {
             expire_owner: owners::expire_sql(table).into(),
             sweep: sweep::sql(table).into(),
             stats: sweep::stats_sql(table).into(),
-            ping: format!("select from {table} limit 1").into(),
+            ping: format!("select from {table} limit 0").into(),
         }
     }
 }
@@ -87,14 +87,15 @@ pub(crate) const MOMENT: &str = "moment as materialized (
 /// The first full hour after an instant, counted from 1970.
 pub(crate) fn hour(instant: &str) -> String {
     // `extract` gives a numeric, from PostgreSQL 14 on, whose arithmetic took a tenth of a save.
-    format!("ceil(date_part('epoch', {instant}) / 3600)::integer")
+    // An administrator may have set a session's deadline to `infinity`.
+    format!("ceil(least(date_part('epoch', {instant}) / 3600, 2147483647))::integer")
 }
 
 /// What the store says of a session, from three neighbouring columns: when it was created,
 /// when it ends, and what time it is.
 pub(crate) fn stamp(row: &PgRow, first: usize) -> sqlx::Result<Stamp> {
-    let [created_at, expires_at, now] = [
-        row.try_get::<OffsetDateTime, _>(first)?,
+    let [At(created_at), At(expires_at), At(now)] = [
+        row.try_get(first)?,
         row.try_get(first + 1)?,
         row.try_get(first + 2)?,
     ];
@@ -103,6 +104,26 @@ pub(crate) fn stamp(row: &PgRow, first: usize) -> sqlx::Result<Stamp> {
         expires_at,
         remaining: (expires_at - now).try_into().unwrap_or_default(),
     })
+}
+
+/// PostgreSQL's `timestamptz`; what is beyond the calendar of `time`, as `infinity` is, becomes its
+/// end. sqlx's own way of reading it panics there.
+pub(crate) struct At(pub(crate) OffsetDateTime);
+
+impl Type<Postgres> for At {
+    fn type_info() -> PgTypeInfo {
+        OffsetDateTime::type_info()
+    }
+}
+
+impl Decode<'_, Postgres> for At {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        // From 1970 to 2000, where PostgreSQL counts from.
+        const EPOCH: i64 = 946_684_800_000_000;
+        let microseconds = i64::decode(value)?.saturating_add(EPOCH);
+        let since = Duration::microseconds(microseconds);
+        Ok(Self(OffsetDateTime::UNIX_EPOCH.saturating_add(since)))
+    }
 }
 
 /// A session id as PostgreSQL's `uuid`.

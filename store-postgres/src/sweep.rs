@@ -7,7 +7,7 @@ use crate::{
     config::TableName,
     lane::{Answers, Call, Lane},
     shared::Shared,
-    sql::Statements,
+    sql::{At, Statements},
 };
 
 /// Deletes what is dead.
@@ -59,19 +59,16 @@ impl Call for Sweep {
         sql: &Statements,
         connection: &mut PgConnection,
     ) -> Answers<Swept> {
-        let mut answers = Vec::new();
-        for Self(limit) in calls {
-            let rows = sqlx::query(AssertSqlSafe(sql.sweep.clone()))
-                .bind(i64::from(limit.get()))
-                .fetch_all(&mut *connection)
-                .await?;
-            let removed = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0))?;
-            answers.push(Ok(Swept {
-                removed: removed.cast_unsigned(),
-                more: removed == i64::from(limit.get()),
-            }));
-        }
-        Ok(answers)
+        let limit = i64::from(calls[0].0.get());
+        let row = sqlx::query(AssertSqlSafe(sql.sweep.clone()))
+            .bind(limit)
+            .fetch_one(connection)
+            .await?;
+        let removed: i64 = row.try_get(0)?;
+        Ok(vec![Ok(Swept {
+            removed: removed.cast_unsigned(),
+            more: removed == limit,
+        })])
     }
 }
 
@@ -89,7 +86,6 @@ pub(crate) fn stats_sql(table: &TableName) -> String {
 impl Call for Count {
     type Answer = Stats;
 
-    const MOST: usize = 1;
     const AT_ONCE: usize = 1;
     const WRITES: bool = false;
 
@@ -110,11 +106,12 @@ impl Call for Count {
         let row = sqlx::query(AssertSqlSafe(sql.stats.clone()))
             .fetch_one(connection)
             .await?;
+        let oldest: Option<At> = row.try_get(3)?;
         let stats = Stats {
             browser: row.try_get::<i64, _>(0)?.cast_unsigned(),
             persistent: row.try_get::<i64, _>(1)?.cast_unsigned(),
             expired: row.try_get::<i64, _>(2)?.cast_unsigned(),
-            oldest_expiry: row.try_get(3)?,
+            oldest_expiry: oldest.map(|At(instant)| instant),
         };
         Ok(calls.iter().map(|_| Ok(stats)).collect())
     }

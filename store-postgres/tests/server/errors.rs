@@ -15,7 +15,7 @@ use cloakroom_store_api::{Error, SessionStore};
 use cloakroom_store_postgres::{PostgresStore, PostgresStoreBuilder};
 use sqlx::{Executor, postgres::PgPoolOptions, raw_sql};
 use tokio::{
-    io::{AsyncReadExt, copy_bidirectional},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
@@ -185,6 +185,27 @@ async fn counted(server: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
         }
     });
     (address, connects)
+}
+
+/// What PgBouncer refuses unless it is told to ignore it.
+#[tokio::test]
+async fn a_url_asks_for_no_setting_that_a_pooler_does_not_know() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://ann@{}/x", listener.local_addr().unwrap());
+    let connecting = PostgresStore::builder(&url).deadline(Duration::from_millis(500));
+    let greeting = async {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 1024];
+        // Whether there is TLS, and then what the session is to be.
+        assert_eq!(client.read(&mut request).await.unwrap(), 8);
+        client.write_all(b"N").await.unwrap();
+        let length = client.read(&mut request).await.unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    };
+    let (_, greeting) = tokio::join!(connecting.connect(), greeting);
+    println!("{greeting:?}");
+    assert!(greeting.contains("client_encoding"), "{greeting:?}");
+    assert!(!greeting.contains("extra_float_digits"), "{greeting:?}");
 }
 
 #[tokio::test]

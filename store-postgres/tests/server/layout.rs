@@ -3,6 +3,7 @@
 use cloakroom_store_api::{Age, Error, Lifetime, Record, Saved, SessionId, SessionStore};
 use cloakroom_store_postgres::PostgresStore;
 use cloakroom_test_support::rounds;
+use tokio::task::JoinSet;
 
 use crate::support::{fresh, make_due, migrated, number, owned, record, run, stored};
 
@@ -98,4 +99,59 @@ async fn a_payload_of_a_later_format_is_left_alone_until_it_ends() {
     let ended = store.expire_owner("zoë", None).await.unwrap();
     assert_eq!(i64::try_from(ended).unwrap(), sessions - sessions / 2);
     assert_eq!(left("true").await, 0);
+}
+
+/// As somebody may set them by hand: `time` knows no such instants.
+#[tokio::test]
+async fn an_instant_beyond_the_calendar_hurts_nobody() {
+    let store = migrated(fresh()).await;
+    let mut sessions = Vec::new();
+    for _ in 0..8 {
+        sessions.push(stored(&store, owned("ann")).await);
+    }
+    let (endless, ancient) = (sessions[0].id, sessions[1].id);
+    let table = store.table();
+    run(&format!(
+        "update {table} set expires_at = 'infinity' where id = '{endless}';
+        update {table} set created_at = '-infinity' where id = '{ancient}'"
+    ))
+    .await;
+    let mut loads = JoinSet::new();
+    for Record { id, .. } in &sessions {
+        let (store, id) = (store.clone(), *id);
+        loads.spawn(async move { store.load(id).await.is_ok_and(|found| found.is_some()) });
+    }
+    let loaded = loads.join_all().await.into_iter().filter(|is| *is).count();
+    let listed = store.list("ann").await.map(|found| found.len());
+    println!("sessions=8 loaded={loaded} listed={listed:?}");
+    assert_eq!((loaded, listed.unwrap()), (8, 8));
+    for id in [endless, ancient] {
+        assert!(store.touch(id, 1).await.unwrap().is_some());
+    }
+    run(&format!("update {table} set expires_at = 'infinity'")).await;
+    assert_eq!(store.stats().await.unwrap().browser, 8);
+    assert!(matches!(
+        store.save(&sessions[0]).await,
+        Ok(Saved::Stored(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_revision_that_no_column_has_room_for_is_a_conflict() {
+    let store = migrated(fresh()).await;
+    let known = stored(&store, record()).await;
+    for revision in [i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+        let later = Record {
+            revision,
+            ..known.clone()
+        };
+        let moved = Record {
+            id: record().id,
+            ..later.clone()
+        };
+        assert_eq!(store.touch(known.id, revision).await.unwrap(), None);
+        assert_eq!(store.save(&later).await.unwrap(), Saved::Conflict);
+        let rotated = store.rotate(known.id, &moved, Age::Keep).await;
+        assert_eq!(rotated.unwrap(), Saved::Conflict);
+    }
 }

@@ -8,8 +8,11 @@ use cloakroom_test_support::{Proxy, Way, done_after_a_poll, dropped_after};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::support::{
-    address, by_way_of, connection, fresh, migrated, named, record, server, serving, stored,
+use crate::{
+    errors::words,
+    support::{
+        address, by_way_of, connection, fresh, migrated, named, record, server, serving, stored,
+    },
 };
 
 /// A store so far from its server that no call is done at once.
@@ -154,4 +157,21 @@ async fn calls_for_a_locked_row_keep_no_place_of_others_who_wait() {
     for touched in waiting.join_all().await {
         assert!(touched.unwrap().is_some());
     }
+}
+
+/// As on a thread that somebody blocks.
+#[tokio::test]
+async fn a_call_that_is_late_before_it_is_sent_is_said_to_be_late() {
+    let deadline = Duration::from_millis(50);
+    // Its calls wait to be sent: none goes alone.
+    let builder = fresh().pool_size(1).deadline(deadline);
+    let store = builder.connect().await.unwrap();
+    let mut load = pin!(store.load(record().id));
+    assert!(!done_after_a_poll(load.as_mut()).await);
+    std::thread::sleep(deadline + Duration::from_millis(10));
+    // Who sends it finds out first.
+    tokio::task::yield_now().await;
+    let late = load.await.unwrap_err();
+    println!("{late:?}");
+    assert!(words(&late).contains("no answer within 50ms"), "{late:?}");
 }

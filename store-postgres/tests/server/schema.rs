@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use crate::{
     errors::words,
     support::{
-        connection, fresh, in_database, migrated, number, record, run, server, stored, unique_table,
+        connection, connections, fresh, in_database, migrated, named, number, record, run, server,
+        stored, unique_table,
     },
 };
 
@@ -251,4 +252,33 @@ async fn touches_stay_on_their_page() {
 
     connection.close().await.unwrap();
     run(&format!("drop database {database} with (force)")).await;
+}
+
+/// What a server is asked for every few seconds, right after a large sweep too.
+#[tokio::test]
+async fn a_ping_reads_no_page_of_the_table() {
+    let (builder, name) = named(&server());
+    let store = migrated(builder).await;
+    let table = store.table().clone();
+    run(&format!(
+        "alter table {table} set (autovacuum_enabled = false);
+        insert into {table} select gen_random_uuid(), 1, now(), now(), 0, 0, 0, 0, null, ''
+            from generate_series(1, 20000);
+        delete from {table}"
+    ))
+    .await;
+    let read = format!(
+        "select heap_blks_read + heap_blks_hit from pg_statio_user_tables
+        where relid = '{table}'::regclass"
+    );
+    let before = number(&read).await;
+    store.ping().await.unwrap();
+    // A connection has reported all that it did when it has ended.
+    drop(store);
+    while connections(&name, "").await > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let pages = number(&read).await - before;
+    println!("pages={pages}");
+    assert_eq!(pages, 0);
 }
