@@ -2,6 +2,7 @@
 
 mod slot;
 mod source;
+mod topology;
 
 use std::{
     collections::HashMap,
@@ -17,13 +18,14 @@ use redis::{
     Cmd, Pipeline, RedisError, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
-    cluster_routing::{
-        MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo,
-    },
+    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{connections::slot::Slot, error};
+use crate::{
+    connections::{slot::Slot, topology::Topology},
+    error,
+};
 
 pub(crate) use crate::connections::source::{Source, at_once};
 
@@ -47,8 +49,12 @@ pub(crate) enum Server {
 #[derive(Clone)]
 pub(crate) enum Connection {
     Server(MultiplexedConnection),
-    Cluster(ClusterConnection),
+    /// With what the cluster was like when it was opened.
+    Cluster(ClusterConnection, Arc<Topology>),
 }
+
+/// More than one of a cluster's servers takes to answer, on a busy machine.
+const ANSWERING: Duration = Duration::from_millis(300);
 
 impl Connections {
     pub(crate) fn new(source: Source, count: usize, deadline: Duration) -> Self {
@@ -111,8 +117,7 @@ impl Connections {
             let (number, connection) = self.connection(slot, until).await?;
             let sent = pin!(send(connection));
             match self.answered(slot, number, until, sent).await {
-                Err(error) if self.is_lost(&error) => {
-                    slot.discard(number);
+                Err(error) if self.is_lost(slot, number, &error).await => {
                     if is_sent_again || Instant::now() >= until {
                         return Err(error);
                     }
@@ -157,13 +162,19 @@ impl Connections {
         answer
     }
 
-    /// Whether a connection is of no use any more. A cluster's heals itself, mostly.
-    fn is_lost(&self, error: &RedisError) -> bool {
+    /// Whether a connection is of no use any more, and let go of.
+    async fn is_lost(&self, slot: &Slot, number: u64, error: &RedisError) -> bool {
         if self.is_cluster() {
-            return false;
+            // It heals itself, mostly. It is being looked at already if it has not answered in time.
+            let may_be = error.is_io_error() && !error.is_timeout();
+            return may_be && Box::pin(slot.has_lost(number)).await;
         }
         // A master that has become a replica: the name, or the Sentinels, may lead elsewhere.
-        error.is_io_error() || error::code(error) == "READONLY"
+        let is_lost = error.is_io_error() || error::code(error) == "READONLY";
+        if is_lost {
+            slot.discard(number);
+        }
+        is_lost
     }
 
     /// The servers that have sessions.
@@ -171,10 +182,7 @@ impl Connections {
         if !self.is_cluster() {
             return Ok(vec![Server::Only]);
         }
-        let slot = self.slot();
-        let (number, connection) = self.connection(slot, until).await?;
-        self.answered(slot, number, until, connection.masters())
-            .await
+        self.sent(until, &mut false, Connection::masters).await
     }
 }
 
@@ -182,10 +190,10 @@ impl Connection {
     async fn send(mut self, server: &Server, command: &Cmd) -> RedisResult<Value> {
         let value = match (&mut self, server) {
             (Self::Server(connection), _) => connection.req_packed_command(command).await,
-            (Self::Cluster(connection), Server::Only) => {
+            (Self::Cluster(connection, _), Server::Only) => {
                 connection.req_packed_command(command).await
             }
-            (Self::Cluster(connection), Server::Node { host, port }) => {
+            (Self::Cluster(connection, _), Server::Node { host, port }) => {
                 let node = SingleNodeRoutingInfo::ByAddress {
                     host: host.clone(),
                     port: *port,
@@ -201,26 +209,26 @@ impl Connection {
         let count = commands.len();
         match &mut self {
             Self::Server(connection) => connection.req_packed_commands(commands, 0, count).await,
-            Self::Cluster(connection) => connection.req_packed_commands(commands, 0, count).await,
+            Self::Cluster(connection, _) => {
+                connection.req_packed_commands(commands, 0, count).await
+            }
         }
     }
 
-    /// Whether any server of a cluster answers.
-    async fn answers(self) -> bool {
-        let Self::Cluster(mut connection) = self else {
-            return true;
-        };
-        let any = Some(ResponsePolicy::OneSucceeded);
-        let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, any));
-        connection
-            .route_command(redis::cmd("PING"), all)
-            .await
-            .is_ok()
+    /// Whether the servers of a cluster answer, and are what they were.
+    async fn serves(self) -> bool {
+        match self {
+            Self::Server(_) => true,
+            Self::Cluster(mut connection, topology) => {
+                let now = timeout(ANSWERING, Topology::ask(&mut connection)).await;
+                matches!(now, Ok(Ok(now)) if now == *topology)
+            }
+        }
     }
 
     /// The masters of a cluster, by the names that the connection has for them.
     async fn masters(self) -> RedisResult<Vec<Server>> {
-        let Self::Cluster(mut connection) = self else {
+        let Self::Cluster(mut connection, _) = self else {
             return Ok(vec![Server::Only]);
         };
         let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));

@@ -5,7 +5,6 @@ use std::{
 
 use parking_lot::Mutex;
 use redis::{RedisError, RedisResult};
-use tokio::time::timeout;
 
 use crate::connections::{Connection, Source};
 
@@ -25,9 +24,6 @@ struct Held {
     /// Somebody is finding out whether this connection is of any use.
     is_checked: bool,
 }
-
-/// More than one of a cluster's servers takes to answer, on a busy machine.
-const ANSWERING: Duration = Duration::from_millis(300);
 
 impl Slot {
     /// The connection and its number, opened if it has to be.
@@ -68,32 +64,39 @@ impl Slot {
     }
 
     /// Finds out, beside its callers, whether a cluster's connection that has not answered in time
-    /// answers at all, and lets go of it if not.
-    ///
-    /// One server may be slow, or gone: that is no reason to connect to all of them anew. But after
-    /// a failover it happens that a connection answers nobody any more, whichever server is asked.
+    /// is of any use.
     pub(crate) fn check(self: &Arc<Self>, number: u64) {
-        let Some((connection, checking)) = self.begin_check(number) else {
-            return;
-        };
-        tokio::spawn(async move {
-            let answered = timeout(ANSWERING, connection.answers()).await;
-            if !answered.unwrap_or(false) {
-                checking.slot.discard(number);
-            }
-        });
+        if let Some(checking) = self.begin_check(number) {
+            tokio::spawn(async move { checking.slot.has_lost(number).await });
+        }
     }
 
-    /// The connection of this number, unless it is being checked already.
-    fn begin_check(self: &Arc<Self>, number: u64) -> Option<(Connection, Checking)> {
+    /// Whether a cluster's connection of this number is of no use any more, and let go of.
+    ///
+    /// One server may be slow, or gone: that is no reason to connect to all of them anew. But the
+    /// driver asks a master for ever that has fallen silent, also when another has its slots. And
+    /// after a failover, or the end of its runtime, it happens that a connection answers nobody any
+    /// more, whichever server is asked.
+    pub(crate) async fn has_lost(&self, number: u64) -> bool {
+        if let Some((held, connection)) = self.held()
+            && held == number
+            && connection.serves().await
+        {
+            return false;
+        }
+        self.discard(number);
+        true
+    }
+
+    /// Unless the connection of this number is being checked already, or is gone.
+    fn begin_check(self: &Arc<Self>, number: u64) -> Option<Checking> {
         let mut held = self.held.lock();
         if held.number != number || held.is_checked {
             return None;
         }
-        let connection = held.connection.clone()?;
         held.is_checked = true;
         let slot = Arc::clone(self);
-        Some((connection, Checking { slot, number }))
+        Some(Checking { slot, number })
     }
 
     /// Lets go of the connection, if it is still the one of this number.

@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult,
@@ -9,7 +9,7 @@ use redis::{
 use rustls::crypto::CryptoProvider;
 use tokio::sync::Mutex;
 
-use crate::connections::Connection;
+use crate::connections::{Connection, topology::Topology};
 
 /// Where connections come from.
 pub(crate) enum Source {
@@ -65,7 +65,11 @@ impl Source {
                     .get_async_connection_with_config(&settings)
                     .await?,
             ),
-            Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+            Self::Cluster(client) => {
+                let mut connection = client.get_async_connection().await?;
+                let topology = Topology::ask(&mut connection).await?;
+                Connection::Cluster(connection, Arc::new(topology))
+            }
         })
     }
 }

@@ -26,6 +26,16 @@ const REPLICATED: Duration = Duration::from_millis(90);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_killed_master_of_a_cluster_is_replaced() {
+    master_of_a_cluster_is_replaced("KILL").await;
+}
+
+/// Connections to it stay open, as to a machine that has lost its power.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster_survives_a_silent_master() {
+    master_of_a_cluster_is_replaced("STOP").await;
+}
+
+async fn master_of_a_cluster_is_replaced(signal: &str) {
     let own = Own::start("redis-cluster", "CLOAKROOM_TEST_REDIS_CLUSTER_URL");
     let hosts: Vec<_> = own.hosts().map(str::to_owned).collect();
     let store = RedisStore::connect(&own.url).await.unwrap();
@@ -41,9 +51,11 @@ async fn a_killed_master_of_a_cluster_is_replaced() {
         sessions.push(session);
     }
     tokio::time::sleep(REPLICATED).await;
-    own::kill(&hosts[0]).await;
+    own::signal(signal, &own::process(&hosts[0]).await);
 
     let began = Instant::now();
+    // The fourth is its replica.
+    let promoted = tokio::spawn(promoted(hosts[3].clone()));
     let (mut worst, mut failed, mut elsewhere) = (Duration::ZERO, 0, 0);
     loop {
         let mut calls = JoinSet::new();
@@ -66,12 +78,15 @@ async fn a_killed_master_of_a_cluster_is_replaced() {
         }
         assert!(began.elapsed() < PATIENCE, "no failover");
     }
+    let resumed = began.elapsed();
+    let promoted = promoted.await.unwrap() - began;
     println!(
-        "sessions=60 of_the_killed_master={} failed={failed} failed_elsewhere={elsewhere} \
-         worst_call_ms={} resumed_after_ms={} signed_out=0",
+        "signal={signal} sessions=60 of_the_master={} failed={failed} failed_elsewhere={elsewhere} \
+         worst_call_ms={} promoted_after_ms={} resumed_after_ms={} signed_out=0",
         disturbed.len(),
         worst.as_millis(),
-        began.elapsed().as_millis()
+        promoted.as_millis(),
+        resumed.as_millis(),
     );
     assert!(!disturbed.is_empty());
     // Other shards are undisturbed, unless one of the two connections has to be replaced: then as long
@@ -79,6 +94,19 @@ async fn a_killed_master_of_a_cluster_is_replaced() {
     let others = sessions.len() - disturbed.len();
     assert!(elsewhere <= 2 * others, "{elsewhere}");
     assert!(worst < Duration::from_secs(2), "{worst:?}");
+    let since = resumed.saturating_sub(promoted);
+    assert!(since < Duration::from_secs(5), "{since:?}");
+}
+
+/// When a replica has become a master.
+async fn promoted(host: String) -> Instant {
+    while !own::run::<String>(&host, "INFO replication")
+        .await
+        .contains("role:master")
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Instant::now()
 }
 
 /// As all servers are frozen, none answers the connection, whatever the reason may be.

@@ -8,6 +8,7 @@ mod keys;
 mod layout;
 mod owners;
 mod resent;
+mod runtimes;
 mod scripts;
 mod sentinel;
 mod servers;
