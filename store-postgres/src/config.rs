@@ -49,7 +49,8 @@ impl PostgresStoreBuilder {
     /// Calls share statements instead of opening more: creates and saves have four on their way
     /// at a time, and as many if these meet somebody else's changes; loads and rotations have two,
     /// touches and ends one. With three connections or more, a call that meets no other of its kind
-    /// is sent on its own, one at a time.
+    /// is sent on its own, one at a time. A single connection is taken, until the deadline, by a
+    /// call for a session that somebody else has locked, and all others wait for it.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections.max(1);
         self

@@ -110,6 +110,8 @@ impl PostgresStore {
     ///
     /// The pool opens them as it is set to, then they are the store's, and the pool may open
     /// others in their place: the store's own number of connections comes on top of the pool's.
+    /// A transaction that one of them is in, since somebody was dropped who began it, is rolled
+    /// back.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let source = Source::Pool(pool.clone());
