@@ -1,4 +1,5 @@
 use cloakroom_store_api::{BoxError, Error, Record, Result, SessionId};
+use futures_util::future::try_join_all;
 use redis::{Pipeline, RedisError, Value};
 
 use crate::{
@@ -26,13 +27,26 @@ pub(crate) struct Found {
     pub(crate) state: State,
 }
 
-/// Reads a session in the course of another call.
-pub(crate) async fn read(link: &Link, id: SessionId) -> Result<Option<Found>> {
-    let value = link.about(id, &link.prefix().get(id)).await?;
-    found(link, id, value).await
+/// What is under the keys of sessions, at one moment if they are on one server; nothing for a key of
+/// another type.
+pub(crate) async fn values(link: &Link, ids: &[SessionId]) -> Result<Vec<Value>> {
+    if !link.is_cluster() {
+        let mut get = redis::cmd("MGET");
+        for &id in ids {
+            get.arg(link.prefix().record(id));
+        }
+        return link.query(&get).await;
+    }
+    let values = ids.iter().map(
+        async |&id| match link.about(id, &link.prefix().get(id)).await {
+            Err(Error::Corrupt { .. }) => Ok(Value::Nil),
+            value => value,
+        },
+    );
+    try_join_all(values).await
 }
 
-async fn found(link: &Link, id: SessionId, value: Value) -> Result<Option<Found>> {
+pub(crate) async fn found(link: &Link, id: SessionId, value: Value) -> Result<Option<Found>> {
     let value = match value {
         Value::Nil => return Ok(None),
         Value::BulkString(value) => value,

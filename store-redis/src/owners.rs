@@ -13,7 +13,7 @@ use crate::{
     error::About,
     header::State,
     link::{Link, Verdict},
-    load::{Found, read},
+    load::{Found, found, values},
     scripts::{CREATE, EXPIRE, INDEX},
 };
 
@@ -71,58 +71,67 @@ async fn indexed(link: &Link, owner: &Owner) -> Result<Vec<SessionId>> {
     Ok(ids.map(SessionId::from_bytes).collect())
 }
 
-/// Those of these sessions that are the owner's, each with its record unless that cannot be read;
-/// then it is the owner's as far as can be told.
-async fn owned(
-    link: &Link,
-    owner: &Owner,
-    ids: &[SessionId],
-) -> Result<Vec<(SessionId, Option<Found>)>> {
-    let mut owned = Vec::new();
+/// How many sessions are asked for at once.
+const PAGE: usize = 64;
+
+/// The owner's live sessions, newest first.
+///
+/// A session that has moved to another id since the index was read is not there any more, and the
+/// index names the new one: so it is read again if anything was missing. In a cluster a session that
+/// is just moving may be seen under both ids or none.
+pub(crate) async fn list(link: &Link, owner: &Owner) -> Result<Vec<Record>> {
+    let mut ids = indexed(link, owner).await?;
+    loop {
+        let (mut records, are_all_there) = owned(link, owner, &ids).await?;
+        let named = match are_all_there {
+            true => Vec::new(),
+            false => indexed(link, owner).await?,
+        };
+        let known: HashSet<_> = ids.iter().collect();
+        if named.iter().all(|id| known.contains(id)) {
+            records.sort_by_key(|record| record.stamp.map(|stamp| stamp.created_at));
+            records.reverse();
+            return Ok(records);
+        }
+        ids = named;
+    }
+}
+
+/// Those of these sessions that are live and the owner's; and whether all were there.
+async fn owned(link: &Link, owner: &Owner, ids: &[SessionId]) -> Result<(Vec<Record>, bool)> {
+    let (mut records, mut are_all_there) = (Vec::new(), true);
     for page in ids.chunks(PAGE) {
-        let found = join_all(page.iter().map(|&id| read(link, id))).await;
-        for (&id, found) in page.iter().zip(found) {
-            match found {
-                Ok(Some(found)) if found.record.owner.as_ref() == Some(owner) => {
-                    owned.push((id, Some(found)));
+        for (&id, value) in page.iter().zip(values(link, page).await?) {
+            match found(link, id, value).await {
+                Ok(Some(Found { record, state })) => {
+                    if state == State::Live && record.owner.as_ref() == Some(owner) {
+                        records.push(record);
+                    }
                 }
-                Ok(_) => {}
-                Err(Error::Corrupt { .. }) => owned.push((id, None)),
+                Ok(None) => are_all_there = false,
+                Err(Error::Corrupt { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
     }
-    Ok(owned)
-}
-
-/// How many records are asked for at once.
-const PAGE: usize = 64;
-
-pub(crate) async fn list(link: &Link, owner: &Owner) -> Result<Vec<Record>> {
-    let ids = indexed(link, owner).await?;
-    let found = owned(link, owner, &ids).await?;
-    let read = found.into_iter().filter_map(|(_, found)| found);
-    let live = read.filter(|found| found.state == State::Live);
-    let mut records: Vec<_> = live.map(|found| found.record).collect();
-    records.sort_by_key(|record| record.stamp.map(|stamp| stamp.created_at));
-    records.reverse();
-    Ok(records)
+    Ok((records, are_all_there))
 }
 
 /// Ends all sessions of an owner but one.
 ///
-/// A session may move to another id meanwhile, whose entry comes before its old record ends. So
-/// it is done only when the index names nothing new and none of what it names is there, three
-/// times in a row: once may be just before a record is stored that the index names already, and
-/// what that one moves on to is new to the index.
+/// A session may move to another id meanwhile, which the index names by then. So it is done only
+/// when the index names nothing new and none of what it names is there; in a cluster, three times in
+/// a row: once may be just before a record is stored that the index names already, and what that one
+/// moves on to is new to the index.
 pub(crate) async fn expire_all(
     link: &Link,
     owner: &Owner,
     except: Option<SessionId>,
 ) -> Result<u64> {
+    let enough = if link.is_cluster() { 3 } else { 1 };
     let (mut ended, mut quiet) = (0, 0);
     let mut known = HashSet::new();
-    while quiet < 3 {
+    while quiet < enough {
         let mut ids = indexed(link, owner).await?;
         ids.retain(|&id| Some(id) != except);
         if ids.is_empty() {
@@ -134,17 +143,19 @@ pub(crate) async fn expire_all(
                 quiet = 0;
             }
         }
-        let mut gone = Vec::new();
-        for (id, found) in owned(link, owner, &ids).await? {
-            let is_ended = end(link, id, owner).await?.0;
-            ended += u64::from(is_ended);
-            // What cannot be read may be somebody else's, who has it again each time.
-            if is_ended || found.is_some() {
-                quiet = 0;
-                gone.push(id);
+        for page in ids.chunks(PAGE) {
+            let ends = join_all(page.iter().map(|&id| end(link, id, owner))).await;
+            let mut gone = Vec::new();
+            for (&id, end) in page.iter().zip(ends) {
+                let (was_live, whose) = end?;
+                ended += u64::from(was_live);
+                if was_live || !whose.is_empty() {
+                    quiet = 0;
+                    gone.push(id);
+                }
             }
+            unindex(link, owner.as_bytes(), &gone).await;
         }
-        unindex(link, owner.as_bytes(), &gone).await;
     }
     Ok(ended)
 }
@@ -156,7 +167,8 @@ pub(crate) async fn expire(link: &Link, id: SessionId) -> Result<bool> {
     Ok(was_live)
 }
 
-/// Ends a session if it is this owner's, or anybody's if none is named.
+/// Ends a session if it is this owner's, or anybody's if none is named; says whether it was live, and
+/// whose what has ended was.
 async fn end(link: &Link, id: SessionId, owner: &str) -> Result<(bool, Vec<u8>)> {
     let key = link.prefix().record(id);
     let answer = link.run(&EXPIRE, id, &[&key], &[owner.as_bytes()]).await?;

@@ -7,7 +7,6 @@ use crate::{
     error::{self, About},
     header::State,
     link::{Answer, Link, Verdict},
-    load::read,
     owners,
     save::{Draft, put},
     scripts::{EXPIRE, LEAVE, PROBE, ROTATE, SETTLE},
@@ -51,7 +50,7 @@ async fn within_a_server(link: &Link, old: SessionId, draft: &Draft, age: Age) -
         Err(error) => {
             // Of a wrong type are the old record, which is corrupt then, or the index.
             if error::code(&error) == "WRONGTYPE" {
-                read(link, old).await?;
+                link.about(old, &link.prefix().get(old)).await?;
             }
             Err(link.sorted(error, About::Store))
         }

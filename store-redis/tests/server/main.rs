@@ -6,6 +6,7 @@ mod errors;
 mod faults;
 mod keys;
 mod layout;
+mod many;
 mod owners;
 mod resent;
 mod runtimes;
