@@ -1,8 +1,8 @@
 //! Which sessions an owner has: a sorted set for each, a session's score the time that it cannot
 //! outlive.
 //!
-//! A session is entered before it is stored and taken out after it has ended, so that the index
-//! may name too many but never too few. Who reads it looks at the records themselves.
+//! A session is entered before it is stored and taken out after it has ended, or in the same step, so
+//! that the index may name too many but never too few. Who reads it looks at the records themselves.
 
 use std::collections::HashSet;
 

@@ -161,7 +161,7 @@ pub(crate) async fn put(
 pub(crate) async fn save(link: &Link, record: &Record) -> Result<Saved> {
     let save = Save::new(record, dated(link), false)?;
     let mut answer = lane::ask(link, save).await?;
-    while answer.verdict == Verdict::Unindexed {
+    if answer.verdict == Verdict::Unindexed {
         let save = Save::new(record, dated(link), true)?;
         let Draft { owner, id, .. } = &save.draft;
         owners::index(link, owner, *id, save.draft.absolute()).await?;

@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloakroom_store_api::{Error, SessionStore};
+use cloakroom_store_api::{Age, Error, Record, Saved, SessionStore};
 use cloakroom_store_redis::{RedisStore, RedisStoreBuilder};
 use tokio::net::TcpListener;
 
 use crate::{
     servers::OwnServer,
-    support::{owned, record, server, stored, unique_prefix, url},
+    support::{cluster, command, owned, record, server, stored, unique_prefix, url},
 };
 
 /// The error and its causes, as a log would have them.
@@ -64,34 +64,60 @@ async fn a_user_without_rights_is_told_so() {
     }
 }
 
-/// The rights that the README names are enough.
+/// The rights that the README names: for keys, for commands, for another database, for a cluster.
+fn rights() -> [&'static str; 4] {
+    let readme = include_str!("../../README.md");
+    let (_, rights) = readme.split_once("an ACL user needs `").unwrap();
+    let rights: Vec<_> = rights.split('`').step_by(2).take(4).collect();
+    rights.try_into().unwrap()
+}
+
 #[tokio::test]
 async fn the_rights_in_the_readme_are_enough() {
     let own = OwnServer::start("").await;
-    let readme = include_str!("../../README.md");
-    let rights = readme.split("an ACL user needs `").nth(1).unwrap();
-    let rights: Vec<_> = rights.split('`').step_by(2).take(2).collect();
-    let rights = rights.join(" ");
-    let _: String = own
-        .run(&format!("ACL SETUSER ann on >secret {rights}"))
-        .await;
-    let store = RedisStore::connect(&own.url("?user=ann&pass=secret"))
-        .await
-        .unwrap();
-    let session = stored(&store, owned("ann")).await;
-    let session = stored(&store, session).await;
+    let [keys, commands, select, _] = rights();
+    for (database, more) in [(0, ""), (1, select)] {
+        let rights = format!("{keys} {commands} {more}");
+        let user = format!("ACL SETUSER ann on >secret {}", rights.trim_end());
+        let _: String = own.run(&user).await;
+        let url = own.url(&format!("?db={database}&user=ann&pass=secret"));
+        use_all(&RedisStore::connect(&url).await.unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_rights_in_the_readme_are_enough_in_a_cluster() {
+    let (url, user) = (cluster(), format!("user-{:x}", fastrand::u64(..)));
+    let hosts = url.trim_start_matches("redis+cluster://");
+    let [keys, commands, _, more] = rights();
+    let set = format!("ACL SETUSER {user} on >secret {keys} {commands} {more}");
+    for host in hosts.split(',') {
+        let client = redis::Client::open(format!("redis://{host}")).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let set = command(&set).query_async::<String>(&mut connection).await;
+        set.unwrap();
+    }
+    let url = format!("redis+cluster://{user}:secret@{hosts}");
+    use_all(&RedisStore::connect(&url).await.unwrap()).await;
+}
+
+/// Everything that needs rights.
+async fn use_all(store: &RedisStore) {
+    let owner = format!("user-{:x}", fastrand::u64(..));
+    let session = stored(store, owned(&owner)).await;
+    let session = stored(store, session).await;
     store.touch(session.id, 2).await.unwrap().unwrap();
-    store.list("ann").await.unwrap();
-    let moved = cloakroom_store_api::Record {
+    assert_eq!(store.list(&owner).await.unwrap().len(), 1);
+    let moved = Record {
         id: record().id,
         ..session.clone()
     };
-    let age = cloakroom_store_api::Age::Keep;
-    let _ = store.rotate(session.id, &moved, age).await.unwrap();
+    let rotated = store.rotate(session.id, &moved, Age::Keep).await.unwrap();
+    assert!(matches!(rotated, Saved::Stored(_)), "{rotated:?}");
     store.load(moved.id).await.unwrap().unwrap();
     store.stats().await.unwrap();
     store.ping().await.unwrap();
-    assert_eq!(store.expire_owner("ann", None).await.unwrap(), 1);
+    assert_eq!(store.expire_owner(&owner, None).await.unwrap(), 1);
     store.expire(moved.id).await.unwrap();
 }
 
