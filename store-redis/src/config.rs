@@ -97,8 +97,9 @@ impl From<redis::Client> for RedisStoreBuilder {
 impl From<redis::cluster::ClusterClient> for RedisStoreBuilder {
     /// Settings for a store in a cluster.
     ///
-    /// The client's timeouts and retries apply. It has none unless they are set, and then waits
-    /// out a failover. To speak TLS it needs the program to have chosen a `CryptoProvider` of rustls,
+    /// The client's timeouts and retries apply. It has no timeouts unless they are set, and then
+    /// waits out a failover. Its retries are to be 0: the store sends again by itself what it has to,
+    /// and would not know that somebody else's save has come between. To speak TLS it needs the program to have chosen a `CryptoProvider` of rustls,
     /// if its dependencies enable two.
     fn from(client: redis::cluster::ClusterClient) -> Self {
         Self::of(Ok(Source::Cluster(Box::new(client))))

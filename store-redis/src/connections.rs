@@ -1,5 +1,6 @@
 //! The connections of a store, shared by all its calls.
 
+mod outcome;
 mod slot;
 mod source;
 mod topology;
@@ -23,7 +24,7 @@ use redis::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
-    connections::{slot::Slot, topology::Topology},
+    connections::{outcome::Outcome, slot::Slot, topology::Topology},
     error,
 };
 
@@ -81,7 +82,8 @@ impl Connections {
     }
 
     /// Sends a command to a server. If its connection is lost before the answer, it is sent
-    /// once more over another; then it may have been run twice, whatever the answer is.
+    /// once more over another, in a cluster up to three times; then it may have been run twice,
+    /// whatever the answer is, which `is_second` says.
     pub(crate) async fn ask_at(
         &self,
         server: &Server,
@@ -112,20 +114,22 @@ impl Connections {
         send: impl Fn(Connection) -> F,
     ) -> RedisResult<T> {
         let slot = self.slot();
-        let mut is_sent_again = false;
+        let times = if self.is_cluster() { 3 } else { 1 };
+        let mut sent_again = 0;
         loop {
             let (number, connection) = self.connection(slot, until).await?;
             let sent = pin!(send(connection));
-            match self.answered(slot, number, until, sent).await {
-                Err(error) if self.is_lost(slot, number, &error).await => {
-                    if is_sent_again || Instant::now() >= until {
-                        return Err(error);
-                    }
-                    is_sent_again = true;
-                    *is_second = true;
-                }
+            let error = match self.answered(slot, number, until, sent).await {
+                Err(error) => error,
                 answer => return answer,
+            };
+            // Boxed, as all that is rare.
+            let outcome = Box::pin(self.outcome(slot, number, &error, sent_again)).await;
+            if outcome == Outcome::Final || sent_again == times || Instant::now() >= until {
+                return Err(error);
             }
+            sent_again += 1;
+            *is_second |= outcome == Outcome::Unknown;
         }
     }
 
@@ -162,19 +166,23 @@ impl Connections {
         answer
     }
 
-    /// Whether a connection is of no use any more, and let go of.
-    async fn is_lost(&self, slot: &Slot, number: u64, error: &RedisError) -> bool {
+    /// What has become of a command that has failed; lets go of a connection that is of no use.
+    async fn outcome(
+        &self,
+        slot: &Slot,
+        number: u64,
+        error: &RedisError,
+        sent_again: u32,
+    ) -> Outcome {
         if self.is_cluster() {
-            // It heals itself, mostly. It is being looked at already if it has not answered in time.
-            let may_be = error.is_io_error() && !error.is_timeout();
-            return may_be && Box::pin(slot.has_lost(number)).await;
+            return outcome::in_cluster(slot, number, error, sent_again).await;
         }
         // A master that has become a replica: the name, or the Sentinels, may lead elsewhere.
-        let is_lost = error.is_io_error() || error::code(error) == "READONLY";
-        if is_lost {
+        if error.is_io_error() || error::code(error) == "READONLY" {
             slot.discard(number);
+            return Outcome::Unknown;
         }
-        is_lost
+        Outcome::Final
     }
 
     /// The servers that have sessions.
@@ -191,7 +199,13 @@ impl Connection {
         let value = match (&mut self, server) {
             (Self::Server(connection), _) => connection.req_packed_command(command).await,
             (Self::Cluster(connection, _), Server::Only) => {
-                connection.req_packed_command(command).await
+                let value = connection.req_packed_command(command).await;
+                match value.and_then(Value::extract_error) {
+                    Err(error) if error.code() == Some("ASK") => {
+                        Box::pin(outcome::asked(connection, command, error)).await
+                    }
+                    value => value,
+                }
             }
             (Self::Cluster(connection, _), Server::Node { host, port }) => {
                 let node = SingleNodeRoutingInfo::ByAddress {

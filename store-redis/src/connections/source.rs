@@ -32,16 +32,14 @@ impl Source {
         Self::Sentinel(Box::new(Mutex::new(client)))
     }
 
-    /// The settings are for a failover: a call that meets a dead master asks the others where
-    /// its keys are by now, and gives up when a second is nearly over.
+    /// The settings are for a failover: a call that meets a dead master gives up when a second is
+    /// nearly over.
     pub(crate) fn cluster(nodes: Vec<ConnectionInfo>) -> RedisResult<Self> {
         let client = ClusterClientBuilder::new(nodes)
             .tcp_settings(at_once())
-            .retries(3)
-            .min_retry_wait(20)
-            .max_retry_wait(100)
+            .retries(0) // `outcome` sees to them
             .connection_timeout(Duration::from_millis(300))
-            .response_timeout(Duration::from_millis(500))
+            .response_timeout(Duration::from_millis(800))
             .overall_response_timeout(Some(Duration::from_millis(800)))
             .build()?;
         Ok(Self::Cluster(Box::new(client)))

@@ -1,6 +1,7 @@
 //! Masters that are killed, of servers of the tests' own: `scripts/with-servers` starts them.
 
 mod own;
+mod reshard;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,12 +1,15 @@
 //! Calls whose answer is lost with its connection: they are sent again, and know their own write.
 
-use std::time::Duration;
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use cloakroom_store_api::{Age, Error, Record, Saved, SessionStore};
-use cloakroom_store_redis::RedisStore;
+use cloakroom_store_redis::{RedisStore, RedisStoreBuilder};
 use cloakroom_test_support::{Cut, Proxy, Way};
+use redis::cluster::{ClusterClient, NodeAddress};
 
-use crate::support::{owned, record, run, server, stored, unique_prefix};
+use crate::support::{
+    cluster, key, owned, record, run, run_in_cluster, server, stored, unique_prefix,
+};
 
 /// A store that reaches the server through a proxy, by one connection, and another that does not.
 pub(crate) async fn stores() -> (Proxy, RedisStore, RedisStore) {
@@ -92,4 +95,66 @@ async fn a_save_that_somebody_else_has_followed_is_no_conflict() {
         assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
         assert_eq!(theirs.revision, 4);
     }
+}
+
+/// The same in a cluster, whose masters are the first three of its servers.
+#[tokio::test]
+async fn a_save_in_a_cluster_that_somebody_else_has_followed_is_no_conflict() {
+    let url = cluster();
+    let hosts: Vec<_> = url
+        .trim_start_matches("redis+cluster://")
+        .split(',')
+        .collect();
+    let (mut proxies, mut map) = (Vec::new(), HashMap::new());
+    for host in &hosts[..3] {
+        let proxy = Proxy::start(host.parse().unwrap()).await;
+        let [from, to] = [host.parse().unwrap(), proxy.address()]
+            .map(|address: SocketAddr| NodeAddress::new(address.ip().to_string(), address.port()));
+        map.insert(from, to);
+        proxies.push(proxy);
+    }
+    let client = ClusterClient::builder(hosts.iter().map(|host| format!("redis://{host}")))
+        .retries(0)
+        .response_timeout(Duration::from_secs(1))
+        .node_address_map(map)
+        .build();
+    let store = RedisStoreBuilder::from(client.unwrap()).connections(1);
+    let store = store.prefix(unique_prefix()).connect().await.unwrap();
+    let direct = RedisStore::builder(&url).prefix(store.prefix().clone());
+    let direct = direct.connect().await.unwrap();
+    let (mut cuts, mut followed) = (0, 0);
+    for round in 0..10 {
+        // The server knows the script from here on.
+        let new = stored(&direct, owned("ann")).await;
+        let old = stored(&direct, new).await;
+        let slot = run_in_cluster(&format!("CLUSTER KEYSLOT {}", key(&store, old.id))).await;
+        let slot: usize = redis::from_redis_value(slot).unwrap();
+        let proxy = &proxies[slot / 5_461];
+        proxy.set(Way::Slow(Duration::from_millis(40)));
+        proxy.cut_next(Cut::BeforeReply);
+        let saving = tokio::spawn({
+            let (old, store) = (old.clone(), store.clone());
+            async move { store.save(&old).await }
+        });
+        if round % 2 == 0 {
+            let answer = saving.await.unwrap();
+            assert!(matches!(answer, Ok(Saved::Stored(_))), "{answer:?}");
+        } else {
+            loop {
+                let found = direct.load(old.id).await.unwrap().unwrap();
+                if found.revision == 3 {
+                    stored(&direct, found).await;
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let answer = saving.await.unwrap();
+            assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+            followed += 1;
+        }
+        cuts += u32::from(!proxy.is_to_cut());
+        proxy.set(Way::Open);
+    }
+    println!("cuts={cuts} followed={followed} conflicts=0");
+    assert_eq!((cuts, followed), (10, 5));
 }

@@ -1,0 +1,76 @@
+//! Which commands are sent again. In a cluster the driver could do it, but would not say so: what may
+//! have been done twice is answered otherwise.
+
+use std::time::Duration;
+
+use redis::{
+    Cmd, ErrorKind, RedisError, RedisResult, Value, cluster_async::ClusterConnection,
+    cluster_routing::SingleNodeRoutingInfo,
+};
+use tokio::time::sleep;
+
+use crate::{connections::slot::Slot, error};
+
+/// What has become of a command that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It fails again if it is sent again, or it was not answered in time.
+    Final,
+    /// It was not done.
+    Refused,
+    /// It may have been done.
+    Unknown,
+}
+
+/// The same of a cluster's, after a while in which the connection may learn where its key is by now.
+pub(super) async fn in_cluster(
+    slot: &Slot,
+    number: u64,
+    error: &RedisError,
+    sent_again: u32,
+) -> Outcome {
+    let outcome = match error::code(error) {
+        // The connection asks for the topology before it sends anything else.
+        "MOVED" | "READONLY" if sent_again == 0 => return Outcome::Refused,
+        "MOVED" | "READONLY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" => {
+            Outcome::Refused
+        }
+        // It heals itself, mostly. One that has not answered in time is being looked at already.
+        _ if error.kind() == ErrorKind::ClusterConnectionNotFound
+            || error.is_io_error() && !error.is_timeout() =>
+        {
+            if slot.has_lost(number).await {
+                // The next one learns it at once.
+                return Outcome::Unknown;
+            }
+            Outcome::Unknown
+        }
+        _ => return Outcome::Final,
+    };
+    sleep(Duration::from_millis(fastrand::u64(20..100))).await;
+    outcome
+}
+
+/// Sends a command to where its key is moving to: there it has to follow `ASKING` at once.
+pub(super) async fn asked(
+    connection: &mut ClusterConnection,
+    command: &Cmd,
+    error: RedisError,
+) -> RedisResult<Value> {
+    let address = error
+        .redirect_node()
+        .and_then(|(address, _)| address.rsplit_once(':'));
+    let node = address.and_then(|(host, port)| {
+        Some(SingleNodeRoutingInfo::ByAddress {
+            host: host.into(),
+            port: port.parse().ok()?,
+        })
+    });
+    let Some(node) = node else {
+        return Err(error);
+    };
+    let mut commands = redis::Pipeline::with_capacity(2);
+    commands.cmd("ASKING").add_command(command.clone());
+    let values = connection.route_pipeline(commands, 0, 2, node).await?;
+    values.into_iter().nth(1).ok_or(error)?.extract_error()
+}
