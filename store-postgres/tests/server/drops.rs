@@ -16,7 +16,7 @@ use cloakroom_test_support::dropped_after;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinSet;
 
-use crate::support::{connection, connections, migrated, named, record, server, stored};
+use crate::support::{connection, connections, migrated, named, number, record, server, stored};
 
 const POOL: usize = 4;
 
@@ -104,6 +104,37 @@ async fn calls_dropped_after_every_poll_harm_nobody() {
     );
     assert!(drops >= 13, "each call was dropped at least once");
     assert_eq!((open_txns, lost, invisible, foreign), (0, 0, 0, 0));
+}
+
+/// Whether it has made its tables and index or nothing, a dropped migration leaves no transaction
+/// open, and can be run again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_migration_is_whole_or_nothing() {
+    let (mut drops, mut made, mut open_txns) = (0, 0, 0);
+    for polls in [1, 2, 3, 5, 10, 30, 100, 300, 1_000] {
+        let (builder, name) = named(&server());
+        let store = builder.connect().await.unwrap();
+        drops += u32::from(dropped_after(polls, store.migrate()).await);
+        // What has begun comes to its end.
+        while connections(&name, "and state = 'active'").await > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        open_txns += connections(&name, "and state like 'idle in transaction%'").await;
+        let table = store.table();
+        let count = format!(
+            "select count(to_regclass(name)) from unnest(array['{table}', '{}_version']) name",
+            table.to_string().replace('"', "")
+        );
+        let tables = number(&count).await;
+        assert!(tables == 0 || tables == 2, "{tables} of 2 tables");
+        assert_eq!(store.is_migrated().await.unwrap(), tables == 2);
+        made += tables / 2;
+        store.migrate().await.unwrap();
+        stored(&store, record()).await;
+    }
+    println!("drops={drops} made={made} open_txns={open_txns}");
+    assert!(drops > 0);
+    assert_eq!(open_txns, 0);
 }
 
 /// Saves and loads a session of its own: how many saves were not seen, and how many answers were

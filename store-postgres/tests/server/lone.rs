@@ -11,7 +11,8 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::{
     errors::words,
     support::{
-        address, by_way_of, connection, fresh, migrated, named, record, server, serving, stored,
+        address, by_way_of, connection, connections, fresh, migrated, named, record, server,
+        serving, stored,
     },
 };
 
@@ -126,7 +127,8 @@ async fn node(store: &PostgresStore, proxy: &Proxy, deadline: Duration) -> Postg
 /// Calls that each meet no other find the same row locked, one after another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_for_a_locked_row_keep_no_place_of_others_who_wait() {
-    let store = migrated(fresh()).await;
+    let (builder, name) = named(&server());
+    let store = migrated(builder).await;
     let table = store.table();
     let locked = stored(&store, record()).await;
     let other = stored(&store, record()).await;
@@ -138,8 +140,12 @@ async fn calls_for_a_locked_row_keep_no_place_of_others_who_wait() {
     for _ in 0..6 {
         let (store, id) = (store.clone(), locked.id);
         waiting.spawn(async move { store.touch(id, 1).await });
-        // Longer than a call waits before it leaves the lane.
-        tokio::time::sleep(Duration::from_millis(80)).await;
+        // Once one has left the lane, where it may wait 50 ms, no other of that row goes alone.
+        let patient = "and wait_event_type = 'Lock'
+            and clock_timestamp() - query_start > interval '300 ms'";
+        while connections(&name, patient).await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
     let mut short = brief.begin().await.unwrap();
     short.execute(lock(other.id)).await.unwrap();
@@ -149,7 +155,7 @@ async fn calls_for_a_locked_row_keep_no_place_of_others_who_wait() {
     });
     tokio::time::sleep(Duration::from_millis(120)).await;
     short.rollback().await.unwrap();
-    let touched = timeout(Duration::from_secs(1), touch).await;
+    let touched = timeout(Duration::from_secs(3), touch).await;
     println!("waiting=6 held_up={}", u32::from(touched.is_err()));
     let touched = touched.expect("its row is free").unwrap();
     assert!(touched.unwrap().is_some());

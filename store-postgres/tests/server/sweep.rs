@@ -94,5 +94,5 @@ async fn a_session_created_anew_over_a_long_dead_one_is_spared() {
         }
     }
     println!("created={created} swept={swept} lost={lost}");
-    assert_eq!(lost, 0);
+    assert!(swept > 0 && lost == 0);
 }
