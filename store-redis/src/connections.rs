@@ -177,12 +177,14 @@ impl Connections {
         if self.is_cluster() {
             return outcome::in_cluster(slot, number, error, sent_again).await;
         }
-        // A master that has become a replica: the name, or the Sentinels, may lead elsewhere.
-        if error.is_io_error() || error::code(error) == "READONLY" {
-            slot.discard(number);
-            return Outcome::Unknown;
-        }
-        Outcome::Final
+        let outcome = match error::code(error) {
+            _ if error.is_io_error() => Outcome::Unknown,
+            // A master that has become a replica: the name, or the Sentinels, may lead elsewhere.
+            "READONLY" => Outcome::Refused,
+            _ => return Outcome::Final,
+        };
+        slot.discard(number);
+        outcome
     }
 
     /// The servers that have sessions.
