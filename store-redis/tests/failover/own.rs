@@ -5,7 +5,7 @@ use std::{
 
 use redis::FromRedisValue;
 
-use crate::support::command;
+use crate::support::{command, connection};
 
 /// Servers that may be killed. They end when this is dropped.
 pub(crate) struct Own {
@@ -49,8 +49,7 @@ impl Drop for Own {
 }
 
 pub(crate) async fn run<T: FromRedisValue>(host: &str, words: &str) -> T {
-    let client = redis::Client::open(format!("redis://{host}")).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connection(&format!("redis://{host}")).await;
     command(words).query_async(&mut connection).await.unwrap()
 }
 

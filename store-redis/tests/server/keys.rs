@@ -55,7 +55,7 @@ async fn every_write_leaves_an_expiry_a_millisecond_before_the_deadline() {
     assert!(matches!(rotated, Saved::Stored(_)));
     let (deadline, ends) = deadlines(&key(&store, moved.id)).await;
     check(deadline, ends, apart, "a rotation");
-    let _: u64 = run(&format!("EXISTS {path}")).await;
+    assert_eq!(run::<u64>(&format!("EXISTS {path}")).await, 0);
 }
 
 #[tokio::test]

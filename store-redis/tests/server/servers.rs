@@ -10,7 +10,7 @@ use cloakroom_store_redis::{RedisStore, RedisStoreBuilder};
 use redis::FromRedisValue;
 use tempfile::TempDir;
 
-use crate::support::{command, unique_prefix};
+use crate::support::{command, connection, unique_prefix};
 
 /// A Redis that listens on a socket in a folder of its own.
 pub(crate) struct OwnServer {
@@ -64,8 +64,7 @@ impl OwnServer {
 
     /// Sends an administrator's command.
     pub(crate) async fn run<T: FromRedisValue>(&self, words: &str) -> T {
-        let client = redis::Client::open(self.url("")).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = connection(&self.url("")).await;
         command(words).query_async(&mut connection).await.unwrap()
     }
 

@@ -1,7 +1,9 @@
 //! Calls that come together and share a run of their script.
 
+use std::sync::Arc;
+
 use cloakroom_store_api::{Error, Saved, SessionStore};
-use tokio::task::JoinSet;
+use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::support::{ask, fresh_store, key, owned, stored};
 
@@ -10,7 +12,7 @@ use crate::support::{ask, fresh_store, key, owned, stored};
 async fn who_shares_a_run_has_an_answer_of_its_own() {
     const CALLERS: usize = 200;
     let store = fresh_store().await;
-    let mut callers = JoinSet::new();
+    let (mut callers, all) = (JoinSet::new(), Arc::new(Barrier::new(CALLERS)));
     for n in 0..CALLERS {
         let session = stored(&store, owned(&format!("user-{n}"))).await;
         let (is_foreign, has_ended) = (n % 10 == 3, n % 10 == 7);
@@ -21,8 +23,9 @@ async fn who_shares_a_run_has_an_answer_of_its_own() {
             let mut push = redis::cmd("RPUSH");
             let _: u64 = ask(push.arg(key(&store, session.id)).arg("foreign")).await;
         }
-        let store = store.clone();
+        let (store, all) = (store.clone(), Arc::clone(&all));
         callers.spawn(async move {
+            all.wait().await;
             let found = store.load(session.id).await;
             let touched = store.touch(session.id, 1).await;
             let saved = store.save(&session).await;

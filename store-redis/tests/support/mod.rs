@@ -1,9 +1,11 @@
 //! Where the server is, and prefixes of a test's own.
 #![allow(dead_code)] // Each test program uses its part.
 
+use std::time::Duration;
+
 use cloakroom_store_api::{Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
 use cloakroom_store_redis::{Prefix, RedisStore, RedisStoreBuilder};
-use redis::{Cmd, FromRedisValue, Value};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Value, aio::MultiplexedConnection};
 
 /// The URL of a server for tests.
 pub(crate) fn url(variable: &str) -> String {
@@ -58,9 +60,21 @@ pub(crate) fn command(words: &str) -> Cmd {
 }
 
 pub(crate) async fn ask<T: FromRedisValue>(command: &Cmd) -> T {
-    let client = redis::Client::open(server()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    command.query_async(&mut connection).await.unwrap()
+    command
+        .query_async(&mut connection(&server()).await)
+        .await
+        .unwrap()
+}
+
+/// A connection beside the store's, with patience for a machine that stands still.
+pub(crate) async fn connection(url: &str) -> MultiplexedConnection {
+    let patience = Some(Duration::from_secs(30));
+    let settings = AsyncConnectionConfig::new()
+        .set_connection_timeout(patience)
+        .set_response_timeout(patience);
+    let client = redis::Client::open(url).unwrap();
+    let connection = client.get_multiplexed_async_connection_with_config(&settings);
+    connection.await.unwrap()
 }
 
 /// Sends a command to the cluster, where its key is.
