@@ -245,7 +245,11 @@ async fn attempt<C: Call>(
         is_sent = true;
         let answers = C::run(&calls, lock, &shared.statements, &mut connection).await;
         connection.put_back(&answers);
-        let mut answers = answers.map_err(Failed::Sqlx)?.into_iter();
+        let answers = answers.map_err(Failed::Sqlx)?;
+        if calls.len() == asked.len() {
+            return Ok(answers);
+        }
+        let mut answers = answers.into_iter();
         let answers = asked.iter().map_while(|asked| match asked.until > now {
             true => answers.next(),
             false => Some(Err(error::late(shared.deadline))),
