@@ -57,7 +57,7 @@ pub async fn a_rotation_of_another_revision_conflicts(subject: impl Subject) {
     let store = subject.store().await;
     let first = stored(&store, noted(live(), "1")).await;
     let current = stored(&store, noted(first, "2")).await;
-    for revision in [1, 3, 1 << 63] {
+    for revision in [1, 3, (1 << 63) - 1, 1 << 63, u64::MAX] {
         let new = Record {
             id: new_id(),
             revision,

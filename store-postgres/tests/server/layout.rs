@@ -135,23 +135,3 @@ async fn an_instant_beyond_the_calendar_hurts_nobody() {
         Ok(Saved::Stored(_))
     ));
 }
-
-#[tokio::test]
-async fn a_revision_that_no_column_has_room_for_is_a_conflict() {
-    let store = migrated(fresh()).await;
-    let known = stored(&store, record()).await;
-    for revision in [i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
-        let later = Record {
-            revision,
-            ..known.clone()
-        };
-        let moved = Record {
-            id: record().id,
-            ..later.clone()
-        };
-        assert_eq!(store.touch(known.id, revision).await.unwrap(), None);
-        assert_eq!(store.save(&later).await.unwrap(), Saved::Conflict);
-        let rotated = store.rotate(known.id, &moved, Age::Keep).await;
-        assert_eq!(rotated.unwrap(), Saved::Conflict);
-    }
-}
