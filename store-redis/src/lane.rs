@@ -9,7 +9,7 @@
 //! One by one, a connection writes nearly every command by a system call of its own, which takes
 //! client and server longer than the command does; and each call has a timer, where those that
 //! travel together share one. Loads by 64 callers were 0.68 of raw `GET` one by one, and are 0.78 to 1.06
-//! of it together (docs/benchmarks.md, `examples/throughput.rs`).
+//! of it together (docs/benchmarks.md, `examples/redis_throughput.rs`).
 
 mod carrier;
 

@@ -1,5 +1,5 @@
 //! Measures the store: `scripts/with-servers cargo run --release -p cloakroom-store-postgres
-//! --example throughput`.
+//! --example postgres_throughput`.
 //!
 //! Loads and durable saves at 1, 16 and 64 callers, beside plain sqlx with one statement for
 //! each call and a pool of 16 connections: as sqlx has it, which pings a connection before it

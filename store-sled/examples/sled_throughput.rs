@@ -1,4 +1,4 @@
-//! Measures the store: `cargo run --release -p cloakroom-store-sled --example throughput`.
+//! Measures the store: `cargo run --release -p cloakroom-store-sled --example sled_throughput`.
 //!
 //! Durable saves a second at 1, 16 and 64 callers, and loads beside sled's own `get`. The
 //! folder is made in the working directory: `/tmp` may be in memory.

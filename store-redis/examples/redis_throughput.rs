@@ -1,5 +1,5 @@
 //! Measures the store: `scripts/with-servers --only redis cargo run --release
-//! -p cloakroom-store-redis --example throughput`.
+//! -p cloakroom-store-redis --example redis_throughput`.
 //!
 //! Loads, saves and creates at 1, 16 and 64 callers, beside plain `GET` and `SET` over as many shared
 //! connections. Both are measured in turn; what is shown are medians of calls a second, and of what
