@@ -102,7 +102,7 @@ impl From<redis::cluster::ClusterClient> for RedisStoreBuilder {
     /// and would not know that somebody else's save has come between. To speak TLS it needs the program
     /// to have chosen a `CryptoProvider` of rustls, if its dependencies enable two.
     fn from(client: redis::cluster::ClusterClient) -> Self {
-        Self::of(Ok(Source::Cluster(Box::new(client))))
+        Self::of(Ok(Source::cluster_of(client)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The connections of a store, shared by all its calls.
 
+mod asking;
 mod outcome;
 mod slot;
 mod source;
@@ -24,7 +25,7 @@ use redis::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
-    connections::{outcome::Outcome, slot::Slot, topology::Topology},
+    connections::{asking::Asking, outcome::Outcome, slot::Slot, topology::Topology},
     error,
 };
 
@@ -50,8 +51,14 @@ pub(crate) enum Server {
 #[derive(Clone)]
 pub(crate) enum Connection {
     Server(MultiplexedConnection),
-    /// With what the cluster was like when it was opened.
-    Cluster(ClusterConnection, Arc<Topology>),
+    Cluster(ClusterConnection, Arc<Cluster>),
+}
+
+/// What belongs to a connection to a cluster.
+pub(crate) struct Cluster {
+    /// As it was when the connection was opened.
+    topology: Topology,
+    asking: Asking,
 }
 
 /// More than one of a cluster's servers takes to answer, on a busy machine.
@@ -68,7 +75,7 @@ impl Connections {
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self.source, Source::Cluster(_))
+        matches!(self.source, Source::Cluster { .. })
     }
 
     /// Sends a command to where its key is.
@@ -200,11 +207,11 @@ impl Connection {
     async fn send(mut self, server: &Server, command: &Cmd) -> RedisResult<Value> {
         let value = match (&mut self, server) {
             (Self::Server(connection), _) => connection.req_packed_command(command).await,
-            (Self::Cluster(connection, _), Server::Only) => {
+            (Self::Cluster(connection, cluster), Server::Only) => {
                 let value = connection.req_packed_command(command).await;
                 match value.and_then(Value::extract_error) {
                     Err(error) if error.code() == Some("ASK") => {
-                        Box::pin(outcome::asked(connection, command, error)).await
+                        Box::pin(cluster.asking.send(connection, command, error)).await
                     }
                     value => value,
                 }
@@ -235,9 +242,9 @@ impl Connection {
     async fn serves(self) -> bool {
         match self {
             Self::Server(_) => true,
-            Self::Cluster(mut connection, topology) => {
+            Self::Cluster(mut connection, cluster) => {
                 let now = timeout(ANSWERING, Topology::ask(&mut connection)).await;
-                matches!(now, Ok(Ok(now)) if now == *topology)
+                matches!(now, Ok(Ok(now)) if now == cluster.topology)
             }
         }
     }

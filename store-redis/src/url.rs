@@ -106,7 +106,7 @@ mod tests {
         ] {
             let settings = match source(url).unwrap() {
                 Source::Server(client) => format!("{client:?}"),
-                Source::Cluster(client) => format!("{client:?}"),
+                Source::Cluster { client, .. } => format!("{client:?}"),
                 Source::Sentinel(_) => unreachable!("its client shows nothing"),
             };
             assert!(!settings.contains("nodelay: false"), "{url}: {settings}");

@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use redis::{
-    Cmd, ErrorKind, RedisError, RedisResult, Value, cluster_async::ClusterConnection,
-    cluster_routing::SingleNodeRoutingInfo,
-};
+use redis::{ErrorKind, RedisError};
 use tokio::time::sleep;
 
 use crate::{connections::slot::Slot, error};
@@ -32,7 +29,7 @@ pub(super) async fn in_cluster(
     let outcome = match error::code(error) {
         // The connection asks for the topology before it sends anything else.
         "MOVED" | "READONLY" if sent_again == 0 => return Outcome::Refused,
-        "MOVED" | "READONLY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" => {
+        "MOVED" | "ASK" | "READONLY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" => {
             Outcome::Refused
         }
         // It heals itself, mostly. One that has not answered in time is being looked at already.
@@ -49,28 +46,4 @@ pub(super) async fn in_cluster(
     };
     sleep(Duration::from_millis(fastrand::u64(20..100))).await;
     outcome
-}
-
-/// Sends a command to where its key is moving to: there it has to follow `ASKING` at once.
-pub(super) async fn asked(
-    connection: &mut ClusterConnection,
-    command: &Cmd,
-    error: RedisError,
-) -> RedisResult<Value> {
-    let address = error
-        .redirect_node()
-        .and_then(|(address, _)| address.rsplit_once(':'));
-    let node = address.and_then(|(host, port)| {
-        Some(SingleNodeRoutingInfo::ByAddress {
-            host: host.into(),
-            port: port.parse().ok()?,
-        })
-    });
-    let Some(node) = node else {
-        return Err(error);
-    };
-    let mut commands = redis::Pipeline::with_capacity(2);
-    commands.cmd("ASKING").add_command(command.clone());
-    let values = connection.route_pipeline(commands, 0, 2, node).await?;
-    values.into_iter().nth(1).ok_or(error)?.extract_error()
 }

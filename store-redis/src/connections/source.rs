@@ -9,19 +9,27 @@ use redis::{
 use rustls::crypto::CryptoProvider;
 use tokio::sync::Mutex;
 
-use crate::connections::{Connection, topology::Topology};
+use crate::connections::{Cluster, Connection, asking::Asking, topology::Topology};
 
 /// Where connections come from.
 pub(crate) enum Source {
     Server(Box<Client>),
     /// Asked for the master whenever there is to be a connection.
     Sentinel(Box<Mutex<SentinelClient>>),
-    Cluster(Box<ClusterClient>),
+    Cluster {
+        client: Box<ClusterClient>,
+        /// How to connect to any of its servers, but for the address. A client does not tell.
+        node: Option<Box<ConnectionInfo>>,
+    },
 }
 
 /// A server that accepts connections and answers nothing is given up after this long, so that
 /// calls find it soon after it is back.
 const CONNECTING: Duration = Duration::from_secs(1);
+
+/// The same of a cluster's: a call that meets a dead master gives up when a second is nearly over.
+pub(super) const OPENED: Duration = Duration::from_millis(300);
+pub(super) const ANSWERED: Duration = Duration::from_millis(800);
 
 impl Source {
     pub(crate) fn server(client: Client) -> Self {
@@ -32,17 +40,22 @@ impl Source {
         Self::Sentinel(Box::new(Mutex::new(client)))
     }
 
-    /// The settings are for a failover: a call that meets a dead master gives up when a second is
-    /// nearly over.
     pub(crate) fn cluster(nodes: Vec<ConnectionInfo>) -> RedisResult<Self> {
+        let node = nodes.first().cloned().map(Box::new);
         let client = ClusterClientBuilder::new(nodes)
             .tcp_settings(at_once())
             .retries(0) // `outcome` sees to them
-            .connection_timeout(Duration::from_millis(300))
-            .response_timeout(Duration::from_millis(800))
+            .connection_timeout(OPENED)
+            .response_timeout(ANSWERED)
             .overall_response_timeout(Some(Duration::from_millis(800)))
             .build()?;
-        Ok(Self::Cluster(Box::new(client)))
+        let client = Box::new(client);
+        Ok(Self::Cluster { client, node })
+    }
+
+    pub(crate) fn cluster_of(client: ClusterClient) -> Self {
+        let client = Box::new(client);
+        Self::Cluster { client, node: None }
     }
 
     pub(crate) async fn connect(&self, deadline: Duration) -> RedisResult<Connection> {
@@ -63,10 +76,11 @@ impl Source {
                     .get_async_connection_with_config(&settings)
                     .await?,
             ),
-            Self::Cluster(client) => {
+            Self::Cluster { client, node } => {
                 let mut connection = client.get_async_connection().await?;
                 let topology = Topology::ask(&mut connection).await?;
-                Connection::Cluster(connection, Arc::new(topology))
+                let asking = Asking::new(node.as_deref().cloned());
+                Connection::Cluster(connection, Arc::new(Cluster { topology, asking }))
             }
         })
     }
@@ -94,7 +108,7 @@ impl fmt::Debug for Source {
         f.write_str(match self {
             Self::Server(_) => "Server",
             Self::Sentinel(_) => "Sentinel",
-            Self::Cluster(_) => "Cluster",
+            Self::Cluster { .. } => "Cluster",
         })
     }
 }
