@@ -174,6 +174,14 @@ pub(crate) fn degraded() {
     warn!("session store failed, the request goes on without its session");
 }
 
+/// What acted on a session has panicked, or what it called.
+pub(crate) fn panicked(failure: &crate::Error) {
+    error!(
+        error = failure as &dyn std::error::Error,
+        "a call on a session panicked"
+    );
+}
+
 /// A handler's error becomes its response. Failures of the store, and want of a layer, were logged
 /// where they were met.
 #[cfg(feature = "axum")]

@@ -42,8 +42,8 @@ pub(crate) use self::{
 ///
 /// Only changes are kept. If another request has saved the session meanwhile they are applied to
 /// the newest record, so that no update is lost: two requests that insert different keys leave
-/// both, and [`update`](Self::update) runs its closure again. If the session has ended meanwhile
-/// the changes are dropped: logout wins.
+/// both, and [`update`](Self::update) runs its closure again on a value that was changed. If the
+/// session has ended meanwhile the changes are dropped: logout wins.
 ///
 /// What leaves the entries as this request has loaded them is no change, and nothing is stored.
 ///

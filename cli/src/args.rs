@@ -42,7 +42,7 @@ Exit codes:
   3   a sweep or an import was stopped, more is left
   4   another sweeper is at work
   64  the command line is wrong
-  69  the store cannot be reached or is not there, or calls of a bench have failed
+  69  the store cannot be reached, sled's folder is not there, or calls of a bench have failed
   70  anything else
   75  the sled folder is in use"
 )]
@@ -128,8 +128,13 @@ fn sentence(error: &clap::Error) -> String {
     let mut text = text.replace("\n\n  tip: ", "; ");
     for argument in env::args_os() {
         let argument = argument.to_string_lossy();
-        if argument.contains("://") {
-            text = text.replace(&*argument, "URL");
+        // clap says of `--option=value` the value alone.
+        let value = argument
+            .split_once('=')
+            .filter(|_| argument.starts_with("--"));
+        let value = value.map_or(&*argument, |(_, value)| value);
+        if value.contains("://") {
+            text = text.replace(value, "URL");
         }
     }
     format!("{}; see --help", text.trim_end())

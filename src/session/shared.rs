@@ -145,7 +145,11 @@ where
         act.await
     };
     let done = ToItsEnd::new(in_turn).await;
-    done.unwrap_or_else(|panicked| Err(Error::Store(store::Error::backend(panicked))))
+    done.unwrap_or_else(|panicked| {
+        let failure = Error::Store(store::Error::backend(panicked));
+        observe::panicked(&failure);
+        Err(failure)
+    })
 }
 
 /// Tries again after lost races, for as long as that makes sense (M4).

@@ -24,6 +24,9 @@ use crate::{
 /// How long a call waits for somebody else's lock while others wait with it.
 const BRIEF: Duration = Duration::from_millis(50);
 
+/// How long one waits that has left the others, before another one has its turn of the connection.
+const TURN: Duration = Duration::from_millis(250);
+
 /// How long each of those waits that shared a statement in which one met such a lock.
 const BRIEFEST: Duration = Duration::from_millis(1);
 
@@ -164,14 +167,21 @@ async fn each<C: Call>(shared: &Arc<Shared>, batch: Vec<Held<C>>, lock: Duration
     }
 }
 
-/// Waits for the lock outside the lane, on one of the connections that others do not need.
+/// Waits for the lock outside the lane, on one of the connections that others do not need, which
+/// all that wait so have in turn.
 async fn wait_for_lock<C: Call>(held: Held<C>) {
     let shared = Arc::clone(&held.shared);
-    let asked = held.asked();
-    let place = timeout_at(asked.until, shared.patience.acquire()).await;
-    let answer = match place {
-        Ok(_) => alone(&shared, asked, Duration::MAX).await,
-        Err(_) => Err(Failed::Late),
+    let answer = loop {
+        let asked = held.asked();
+        let place = timeout_at(asked.until, shared.patience.acquire()).await;
+        let Ok(_place) = place else {
+            break Err(Failed::Late);
+        };
+        let answer = alone(&shared, asked, TURN).await;
+        let is_last = asked.until <= Instant::now() + 2 * REPLY;
+        if is_last || !answer.as_ref().is_err_and(Failed::is_locked) {
+            break answer;
+        }
     };
     held.answer(answer.unwrap_or_else(|failed| Err(sorted(&shared, failed))));
 }
@@ -186,7 +196,7 @@ async fn alone<C: Call>(
     answers.pop().ok_or(Failed::Sqlx(sqlx::Error::RowNotFound))
 }
 
-/// Sends a statement, again if the server says that it was not run, or if it only reads.
+/// Sends a statement, again if it was not run, or if it only reads.
 async fn persist<C: Call>(
     shared: &Shared,
     asked: &[&Asked<C>],
@@ -204,9 +214,8 @@ async fn persist<C: Call>(
 fn is_worth_another_try<C: Call>(failed: &Failed) -> bool {
     match (failed, failed.code()) {
         (_, Some(code)) => error::is_collision(&code) || error::is_connections_own(&code),
-        (Failed::Unconnected(error) | Failed::Sqlx(error), None) => {
-            !C::WRITES && error::is_about_the_way(error)
-        }
+        (Failed::Unconnected(error), None) => error::is_about_the_way(error),
+        (Failed::Sqlx(error), None) => !C::WRITES && error::is_about_the_way(error),
         (Failed::Late, None) => false,
     }
 }

@@ -26,8 +26,8 @@ pub(crate) enum Failure {
     #[error("the call was given up: it has panicked, or its runtime has ended")]
     Ended,
 
-    #[error("the statement that the call was part of failed")]
-    Statement(#[source] Arc<sqlx::Error>),
+    #[error("what the call shared with others failed")]
+    Shared(#[source] Arc<sqlx::Error>),
 }
 
 /// Sorts what sqlx says by what its caller can do.
@@ -93,7 +93,7 @@ fn is_temporary(code: &str) -> bool {
 
 /// The error of one of many calls that shared a statement.
 pub(crate) fn shared(error: &Arc<sqlx::Error>) -> Error {
-    let cause = Failure::Statement(Arc::clone(error));
+    let cause = Failure::Shared(Arc::clone(error));
     let is_temporary = code(error).is_some_and(|code| is_temporary(&code));
     if is_temporary || is_about_the_way(error) {
         Error::unavailable(cause)

@@ -10,11 +10,12 @@ const VERSION: i32 = 1;
 /// How tables are made or dropped: by one at a time, with one key for all tables, because
 /// `create … if not exists` of two sessions at once fails with a unique violation in PostgreSQL's own
 /// catalogue. Who has waited sees what was made meanwhile, and may have waited longer than a role's
-/// statements may last.
+/// statements, locks or transactions may last (the last from PostgreSQL 17 on).
 pub(crate) const BEGIN: &str = "\
 begin isolation level read committed;
 set local client_min_messages = warning;
-set local statement_timeout = 0;
+select set_config(name, '0', true) from pg_settings
+where name in ('statement_timeout', 'lock_timeout', 'transaction_timeout');
 select pg_advisory_xact_lock(x'636c6f616b726f6f'::bigint);";
 
 /// SQL that makes the tables where they are missing, and changes nothing where they are.

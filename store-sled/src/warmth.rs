@@ -62,9 +62,10 @@ impl Warmth {
     /// Takes note of what a write has changed.
     pub(crate) fn grow(&self, growth: &Growth) {
         self.add(growth);
-        // What goes while all is being counted may not have been counted.
+        // What goes while all is being counted may not have been counted, also if that ends now.
         if self.is_counted.load(SeqCst) {
-            self.bytes.fetch_sub(growth.less, SeqCst);
+            let less = |bytes: u64| Some(bytes.saturating_sub(growth.less));
+            let _ = self.bytes.fetch_update(SeqCst, SeqCst, less);
         }
         if !self.fits() {
             self.has_outgrown.store(true, Relaxed);

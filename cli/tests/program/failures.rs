@@ -37,6 +37,7 @@ fn a_wrong_command_line_exits_with_64() {
             &["sweep", "postgres://u:hunter2@h/d"],
             "unexpected argument",
         ),
+        (&["sweep", "--pause=postgres://u:hunter2@h/d"], "'URL'"),
         (&["sweep", "--store", "sled:"], "folder"),
         (&["sweep", "--store", "sled:/x", "--table", "t"], "--table"),
         (

@@ -142,7 +142,7 @@ async fn calls_for_a_locked_row_keep_no_place_of_others_who_wait() {
         waiting.spawn(async move { store.touch(id, 1).await });
         // Once one has left the lane, where it may wait 50 ms, no other of that row goes alone.
         let patient = "and wait_event_type = 'Lock'
-            and clock_timestamp() - query_start > interval '300 ms'";
+            and clock_timestamp() - query_start > interval '100 ms'";
         while connections(&name, patient).await == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

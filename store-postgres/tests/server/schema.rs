@@ -205,8 +205,9 @@ async fn a_migration_says_which_names_another_table_s_indexes_have() {
 
 /// A role may have it, lest what its clients gave up stays on the server.
 #[tokio::test]
-async fn a_migration_waits_longer_than_a_statement_may_last() {
-    let url = format!("{}?options[statement_timeout]=100", server());
+async fn a_migration_waits_longer_than_a_role_s_statements_and_locks_may_last() {
+    let limits = "options[statement_timeout]=100&options[lock_timeout]=100";
+    let url = format!("{}?{limits}", server());
     let store = PostgresStore::builder(&url).table(unique_table());
     let store = store.connect().await.unwrap();
     let mut holder = connection().await;
