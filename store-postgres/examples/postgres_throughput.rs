@@ -7,18 +7,17 @@
 //! a second, and the store's beside the others'.
 
 use std::{
-    collections::BTreeMap,
-    error::Error,
     future::Future,
     hint::black_box,
     time::{Duration, Instant},
 };
 
-use cloakroom_store_api::{Data, Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
+use cloakroom_store_api::{SessionId, SessionStore};
 use cloakroom_store_postgres::{PostgresStore, TableName};
+use cloakroom_test_support::throughput::{
+    Outcome, all, each, ids, loads, median, saves, session, sessions,
+};
 use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgPoolOptions};
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const SESSIONS: usize = 10_000;
 const ROUNDS: usize = 7;
@@ -36,7 +35,7 @@ async fn main() -> Outcome<()> {
     store.migrate().await?;
     let (pool, pingless) = (pool(&url, true).await?, pool(&url, false).await?);
     let plain = [&pool, &pingless].map(|pool| Plain::new(pool, &table));
-    let records = create(&store).await?;
+    let records = sessions(&store, SESSIONS).await?;
     sqlx::query(AssertSqlSafe(format!("vacuum analyze {table}")))
         .execute(&pool)
         .await?;
@@ -45,7 +44,7 @@ async fn main() -> Outcome<()> {
         let records = &records[..];
         let mut rates = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
-            rates[0].push(rate(callers, |n| loads(store.clone(), ids(records, n))).await?);
+            rates[0].push(rate(callers, |n| loads(store.clone(), TIME, ids(records, n))).await?);
             for (plain, rates) in plain.iter().zip(&mut rates[1..]) {
                 rates.push(rate(callers, |n| plain.clone().loads(ids(records, n))).await?);
             }
@@ -55,7 +54,7 @@ async fn main() -> Outcome<()> {
     for callers in [1, 16, 64] {
         let mut rates = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
-            rates[0].push(rate(callers, |_| saves(store.clone())).await?);
+            rates[0].push(rate(callers, |_| saves(store.clone(), TIME)).await?);
             for (plain, rates) in plain.iter().zip(&mut rates[1..]) {
                 rates.push(rate(callers, |_| plain.clone().saves(store.clone())).await?);
             }
@@ -103,7 +102,7 @@ impl Plain {
 
     async fn loads(self, ids: Vec<SessionId>) -> Outcome<u32> {
         let Self { pool, load, .. } = self;
-        until_time_is_up(ids, move |id| {
+        each(TIME, ids, move |id| {
             let (pool, load) = (pool.clone(), load.clone());
             async move {
                 let row = sqlx::query(AssertSqlSafe(load))
@@ -119,9 +118,9 @@ impl Plain {
 
     async fn saves(self, store: PostgresStore) -> Outcome<u32> {
         let Self { pool, save, .. } = self;
-        let record = record()?;
+        let record = session()?;
         let _ = store.save(&record).await?;
-        until_time_is_up(vec![record.id], move |id| {
+        each(TIME, vec![record.id], move |id| {
             let (pool, save, payload) = (pool.clone(), save.clone(), record.encode());
             async move {
                 let done = sqlx::query(AssertSqlSafe(save))
@@ -138,59 +137,13 @@ impl Plain {
     }
 }
 
-async fn loads(store: PostgresStore, ids: Vec<SessionId>) -> Outcome<u32> {
-    until_time_is_up(ids, move |id| {
-        let store = store.clone();
-        async move {
-            black_box(store.load(id).await?.ok_or("not found")?);
-            Ok(())
-        }
-    })
-    .await
-}
-
-/// Each caller creates a session and saves it again and again.
-async fn saves(store: PostgresStore) -> Outcome<u32> {
-    let mut record = record()?;
-    let (started, mut done) = (Instant::now(), 0);
-    while started.elapsed() < TIME {
-        let Saved::Stored(stamp) = store.save(&record).await? else {
-            return Err("refused".into());
-        };
-        record = record.stored(stamp);
-        done += 1;
-    }
-    Ok(done)
-}
-
-async fn until_time_is_up<F: Future<Output = Outcome<()>>>(
-    ids: Vec<SessionId>,
-    act: impl Fn(SessionId) -> F,
-) -> Outcome<u32> {
-    let (started, mut done) = (Instant::now(), 0);
-    for id in ids.iter().cycle() {
-        if started.elapsed() >= TIME {
-            break;
-        }
-        act(*id).await?;
-        done += 1;
-    }
-    Ok(done)
-}
-
 /// What all callers together do in a second.
 async fn rate<F: Future<Output = Outcome<u32>> + Send + 'static>(
     callers: usize,
     call: impl Fn(usize) -> F,
 ) -> Outcome<f64> {
     let started = Instant::now();
-    let tasks: Vec<_> = (0..callers)
-        .map(|caller| tokio::spawn(call(caller)))
-        .collect();
-    let mut done = 0;
-    for task in tasks {
-        done += task.await??;
-    }
+    let done = all(callers, call).await?;
     Ok(f64::from(done) / started.elapsed().as_secs_f64())
 }
 
@@ -202,43 +155,4 @@ fn show(what: &str, callers: usize, rates: [Vec<f64>; 3]) {
         ours / sqlx,
         ours / pingless
     );
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
-}
-
-async fn create(store: &PostgresStore) -> Outcome<Vec<Record>> {
-    let tasks: Vec<_> = (0..SESSIONS)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let record = record()?;
-                let _ = store.save(&record).await?;
-                Outcome::Ok(record)
-            })
-        })
-        .collect();
-    let mut records = Vec::new();
-    for task in tasks {
-        records.push(task.await??);
-    }
-    Ok(records)
-}
-
-/// All sessions, in another order for each caller.
-fn ids(records: &[Record], caller: usize) -> Vec<SessionId> {
-    let mut ids: Vec<_> = records.iter().map(|record| record.id).collect();
-    fastrand::Rng::with_seed(caller as u64).shuffle(&mut ids);
-    ids
-}
-
-fn record() -> Outcome<Record> {
-    let cart = format!("[{}1]", "1234567,".repeat(50));
-    Ok(Record {
-        owner: Some(format!("user-{}", fastrand::u32(..)).parse()?),
-        data: Data::new(&BTreeMap::from([("cart", &*cart), ("theme", "\"dark\"")]))?,
-        ..Record::new(SessionToken::generate()?.id(), Lifetime::PERSISTENT)
-    })
 }

@@ -6,18 +6,17 @@
 //! a call takes the server's thread, by `INFO cpu`.
 
 use std::{
-    collections::BTreeMap,
-    error::Error,
     future::Future,
     hint::black_box,
     time::{Duration, Instant},
 };
 
-use cloakroom_store_api::{Data, Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
+use cloakroom_store_api::SessionId;
 use cloakroom_store_redis::RedisStore;
+use cloakroom_test_support::throughput::{
+    Outcome, all, creates, each, ids, loads, median, saves, session, sessions,
+};
 use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const SESSIONS: usize = 10_000;
 const CONNECTIONS: usize = 2;
@@ -34,7 +33,7 @@ async fn main() -> Outcome<()> {
         .connect()
         .await?;
     let plain = Plain::new(&url, &store).await?;
-    let records = create(&store).await?;
+    let records = sessions(&store, SESSIONS).await?;
     let mut server = Server::new(&url).await?;
 
     for callers in [1, 16, 64] {
@@ -43,7 +42,7 @@ async fn main() -> Outcome<()> {
         for _ in 0..ROUNDS {
             ours.push(
                 server
-                    .rate(callers, |n| loads(store.clone(), ids(records, n)))
+                    .rate(callers, |n| loads(store.clone(), TIME, ids(records, n)))
                     .await?,
             );
             theirs.push(
@@ -57,7 +56,7 @@ async fn main() -> Outcome<()> {
     for callers in [1, 16, 64] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            ours.push(server.rate(callers, |_| saves(store.clone())).await?);
+            ours.push(server.rate(callers, |_| saves(store.clone(), TIME)).await?);
             theirs.push(server.rate(callers, |n| plain.of(n).sets()).await?);
         }
         show("saves", "SET", callers, ours, theirs);
@@ -65,7 +64,11 @@ async fn main() -> Outcome<()> {
     for callers in [1, 16, 64] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            ours.push(server.rate(callers, |_| creates(store.clone())).await?);
+            ours.push(
+                server
+                    .rate(callers, |_| creates(store.clone(), TIME))
+                    .await?,
+            );
             theirs.push(server.rate(callers, |n| plain.of(n).sets()).await?);
         }
         show("creates", "SET", callers, ours, theirs);
@@ -110,7 +113,7 @@ impl Plain {
 impl Caller {
     async fn gets(self, ids: Vec<SessionId>) -> Outcome<u32> {
         let Self { connection, prefix } = self;
-        until_time_is_up(ids, |id| {
+        each(TIME, ids, |id| {
             let mut connection = connection.clone();
             let key = format!("{prefix}{id}");
             async move {
@@ -127,9 +130,9 @@ impl Caller {
 
     async fn sets(self) -> Outcome<u32> {
         let Self { connection, prefix } = self;
-        let record = record()?;
+        let record = session()?;
         let payload = record.encode()?;
-        until_time_is_up(vec![record.id], |id| {
+        each(TIME, vec![record.id], |id| {
             let mut connection = connection.clone();
             let mut set = redis::cmd("SET");
             set.arg(format!("{prefix}{id}"))
@@ -140,59 +143,6 @@ impl Caller {
         })
         .await
     }
-}
-
-async fn loads(store: RedisStore, ids: Vec<SessionId>) -> Outcome<u32> {
-    until_time_is_up(ids, move |id| {
-        let store = store.clone();
-        async move {
-            black_box(store.load(id).await?.ok_or("not found")?);
-            Ok(())
-        }
-    })
-    .await
-}
-
-/// Each caller creates a session and saves it again and again.
-async fn saves(store: RedisStore) -> Outcome<u32> {
-    let mut record = record()?;
-    let (started, mut done) = (Instant::now(), 0);
-    while started.elapsed() < TIME {
-        let Saved::Stored(stamp) = store.save(&record).await? else {
-            return Err("refused".into());
-        };
-        record = record.stored(stamp);
-        done += 1;
-    }
-    store.expire(record.id).await?;
-    Ok(done)
-}
-
-/// Each session has an owner of its own.
-async fn creates(store: RedisStore) -> Outcome<u32> {
-    let (started, mut done) = (Instant::now(), 0);
-    while started.elapsed() < TIME {
-        let Saved::Stored(_) = store.save(&record()?).await? else {
-            return Err("refused".into());
-        };
-        done += 1;
-    }
-    Ok(done)
-}
-
-async fn until_time_is_up<F: Future<Output = Outcome<()>>>(
-    ids: Vec<SessionId>,
-    act: impl Fn(SessionId) -> F,
-) -> Outcome<u32> {
-    let (started, mut done) = (Instant::now(), 0);
-    for id in ids.iter().cycle() {
-        if started.elapsed() >= TIME {
-            break;
-        }
-        act(*id).await?;
-        done += 1;
-    }
-    Ok(done)
 }
 
 /// The server, whose time is looked at.
@@ -216,13 +166,7 @@ impl Server {
         call: impl Fn(usize) -> F,
     ) -> Outcome<Rate> {
         let (started, before) = (Instant::now(), self.seconds().await?);
-        let tasks: Vec<_> = (0..callers)
-            .map(|caller| tokio::spawn(call(caller)))
-            .collect();
-        let mut done = 0;
-        for task in tasks {
-            done += task.await??;
-        }
+        let done = all(callers, call).await?;
         let (calls, seconds) = (f64::from(done), started.elapsed().as_secs_f64());
         Ok(Rate {
             calls: calls / seconds,
@@ -253,43 +197,4 @@ fn show(what: &str, plain: &str, callers: usize, ours: Vec<Rate>, theirs: Vec<Ra
          server {micros:.1} µs, plain {plain_micros:.1} µs",
         ours / theirs
     );
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
-}
-
-async fn create(store: &RedisStore) -> Outcome<Vec<Record>> {
-    let tasks: Vec<_> = (0..SESSIONS)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let record = record()?;
-                let _ = store.save(&record).await?;
-                Outcome::Ok(record)
-            })
-        })
-        .collect();
-    let mut records = Vec::new();
-    for task in tasks {
-        records.push(task.await??);
-    }
-    Ok(records)
-}
-
-/// All sessions, in another order for each caller.
-fn ids(records: &[Record], caller: usize) -> Vec<SessionId> {
-    let mut ids: Vec<_> = records.iter().map(|record| record.id).collect();
-    fastrand::Rng::with_seed(caller as u64).shuffle(&mut ids);
-    ids
-}
-
-fn record() -> Outcome<Record> {
-    let cart = format!("[{}1]", "1234567,".repeat(50));
-    Ok(Record {
-        owner: Some(format!("user-{}", fastrand::u32(..)).parse()?),
-        data: Data::new(&BTreeMap::from([("cart", &*cart), ("theme", "\"dark\"")]))?,
-        ..Record::new(SessionToken::generate()?.id(), Lifetime::PERSISTENT)
-    })
 }

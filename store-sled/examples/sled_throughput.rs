@@ -4,16 +4,13 @@
 //! folder is made in the working directory: `/tmp` may be in memory.
 
 use std::{
-    collections::BTreeMap,
-    error::Error,
     hint::black_box,
     time::{Duration, Instant},
 };
 
-use cloakroom_store_api::{Data, Lifetime, Record, Saved, SessionId, SessionStore, SessionToken};
+use cloakroom_store_api::{SessionId, SessionStore};
 use cloakroom_store_sled::SledStore;
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+use cloakroom_test_support::throughput::{Outcome, all, saves, sessions};
 
 /// About what a row of `record` takes.
 const ROW: usize = 560;
@@ -27,7 +24,9 @@ async fn main() -> Outcome<()> {
     let path = folder.path().join("sessions");
     let store = SledStore::open(&path)?;
     for callers in [1, 16, 64] {
-        let saves = saves(&store, callers).await?;
+        let started = Instant::now();
+        let done = all(callers, |_| saves(store.clone(), TIME)).await?;
+        let saves = f64::from(done) / started.elapsed().as_secs_f64();
         println!("durable saves/s at {callers:>2} callers: {saves:>8.0}");
     }
 
@@ -35,7 +34,8 @@ async fn main() -> Outcome<()> {
     let raw = sled::open(folder.path().join("raw"))?;
     let mut ids = Vec::new();
     for _ in 0..SESSIONS / 64 {
-        ids.extend(create(&store, 64).await?);
+        let records = sessions(&store, 64).await?;
+        ids.extend(records.iter().map(|record| record.id));
     }
     for id in &ids {
         raw.insert(id.as_bytes(), vec![0; ROW])?;
@@ -45,60 +45,6 @@ async fn main() -> Outcome<()> {
         store.touch(*id, 1).await?;
     }
     compare("touched", &store, &raw, &ids).await
-}
-
-fn record() -> Outcome<Record> {
-    let cart = format!("[{}1]", "1234567,".repeat(50));
-    Ok(Record {
-        owner: Some(format!("user-{}", fastrand::u32(..)).parse()?),
-        data: Data::new(&BTreeMap::from([("cart", &*cart), ("theme", "\"dark\"")]))?,
-        ..Record::new(SessionToken::generate()?.id(), Lifetime::PERSISTENT)
-    })
-}
-
-/// Each caller creates a session and saves it again and again.
-async fn saves(store: &SledStore, callers: usize) -> Outcome<f64> {
-    let started = Instant::now();
-    let tasks: Vec<_> = (0..callers)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let mut record = record()?;
-                let mut done = 0_u32;
-                while started.elapsed() < TIME {
-                    let Saved::Stored(stamp) = store.save(&record).await? else {
-                        return Err("refused".into());
-                    };
-                    record = record.stored(stamp);
-                    done += 1;
-                }
-                Outcome::Ok(done)
-            })
-        })
-        .collect();
-    let mut done = 0;
-    for task in tasks {
-        done += task.await??;
-    }
-    Ok(f64::from(done) / started.elapsed().as_secs_f64())
-}
-
-async fn create(store: &SledStore, count: usize) -> Outcome<Vec<SessionId>> {
-    let tasks: Vec<_> = (0..count)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let record = record()?;
-                let _ = store.save(&record).await?;
-                Outcome::Ok(record.id)
-            })
-        })
-        .collect();
-    let mut ids = Vec::new();
-    for task in tasks {
-        ids.push(task.await??);
-    }
-    Ok(ids)
 }
 
 async fn compare(state: &str, store: &SledStore, raw: &sled::Db, ids: &[SessionId]) -> Outcome<()> {

@@ -9,6 +9,7 @@ mod process;
 mod proxy;
 mod rounds;
 mod stalls;
+pub mod throughput;
 
 pub use crate::{
     callers::Callers,
