@@ -22,7 +22,7 @@ use redis::{
     cluster_async::ClusterConnection,
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     connections::{asking::Asking, outcome::Outcome, slot::Slot, topology::Topology},
@@ -60,9 +60,6 @@ pub(crate) struct Cluster {
     topology: Topology,
     asking: Asking,
 }
-
-/// More than one of a cluster's servers takes to answer, on a busy machine.
-const ANSWERING: Duration = Duration::from_millis(300);
 
 impl Connections {
     pub(crate) fn new(source: Source, count: usize, deadline: Duration) -> Self {
@@ -131,7 +128,8 @@ impl Connections {
                 answer => return answer,
             };
             // Boxed, as all that is rare.
-            let outcome = Box::pin(self.outcome(slot, number, &error, sent_again)).await;
+            let outcome = Box::pin(self.outcome(slot, number, &error, sent_again));
+            let outcome = timeout_at(until, outcome).await.unwrap_or(Outcome::Final);
             if outcome == Outcome::Final || sent_again == times || Instant::now() >= until {
                 return Err(error);
             }
@@ -243,8 +241,8 @@ impl Connection {
         match self {
             Self::Server(_) => true,
             Self::Cluster(mut connection, cluster) => {
-                let now = timeout(ANSWERING, Topology::ask(&mut connection)).await;
-                matches!(now, Ok(Ok(now)) if now == cluster.topology)
+                let now = Topology::ask(&mut connection).await;
+                now.is_ok_and(|now| now == cluster.topology)
             }
         }
     }

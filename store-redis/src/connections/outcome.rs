@@ -26,7 +26,12 @@ pub(super) async fn in_cluster(
     error: &RedisError,
     sent_again: u32,
 ) -> Outcome {
-    let outcome = match error::code(error) {
+    let code = error::code(error);
+    if matches!(code, "MOVED" | "READONLY") || error.kind() == ErrorKind::ClusterConnectionNotFound
+    {
+        slot.note_move(number);
+    }
+    let outcome = match code {
         // The connection asks for the topology before it sends anything else.
         "MOVED" | "READONLY" if sent_again == 0 => return Outcome::Refused,
         "MOVED" | "ASK" | "READONLY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" => {

@@ -5,6 +5,7 @@ use std::{
 
 use parking_lot::Mutex;
 use redis::{RedisError, RedisResult};
+use tokio::time::timeout;
 
 use crate::connections::{Connection, Source};
 
@@ -14,6 +15,8 @@ pub(crate) struct Slot {
     held: Mutex<Held>,
     /// Who has this connects; its content is how the last try failed.
     connecting: tokio::sync::Mutex<Option<(Instant, RedisError)>>,
+    /// Who has this checks; its content is which connection was found to be of use last, and when.
+    checking: tokio::sync::Mutex<Option<(u64, Instant)>>,
 }
 
 #[derive(Default)]
@@ -21,9 +24,13 @@ struct Held {
     connection: Option<Connection>,
     /// Counts the connections, so that nobody discards the next one for the fault of the last.
     number: u64,
-    /// Somebody is finding out whether this connection is of any use.
-    is_checked: bool,
+    /// It may have followed slots to other masters since it was opened.
+    has_moved: bool,
 }
+
+/// More than a cluster's servers take to answer on a busy machine, while the driver connects to one
+/// that does not.
+const ANSWERING: Duration = Duration::from_millis(600);
 
 impl Slot {
     /// The connection and its number, opened if it has to be.
@@ -47,7 +54,7 @@ impl Slot {
                 let mut held = self.held.lock();
                 held.connection = Some(connection.clone());
                 held.number += 1;
-                held.is_checked = false;
+                held.has_moved = false;
                 Ok((held.number, connection))
             }
             Err(error) => {
@@ -63,12 +70,18 @@ impl Slot {
         Some((held.number, held.connection.clone()?))
     }
 
+    /// Notes that a cluster's connection asks anew who has which slots: what it was told when it was
+    /// opened says nothing of it any more.
+    pub(crate) fn note_move(&self, number: u64) {
+        let mut held = self.held.lock();
+        held.has_moved |= held.number == number;
+    }
+
     /// Finds out, beside its callers, whether a cluster's connection that has not answered in time
     /// is of any use.
     pub(crate) fn check(self: &Arc<Self>, number: u64) {
-        if let Some(checking) = self.begin_check(number) {
-            tokio::spawn(async move { checking.slot.has_lost(number).await });
-        }
+        let slot = Arc::clone(self);
+        tokio::spawn(async move { slot.has_lost(number).await });
     }
 
     /// Whether a cluster's connection of this number is of no use any more, and let go of.
@@ -78,25 +91,34 @@ impl Slot {
     /// after a failover, or the end of its runtime, it happens that a connection answers nobody any
     /// more, whichever server is asked.
     pub(crate) async fn has_lost(&self, number: u64) -> bool {
-        if let Some((held, connection)) = self.held()
-            && held == number
-            && connection.serves().await
-        {
-            return false;
+        let is_kept = timeout(ANSWERING, self.is_kept(number)).await;
+        let has_lost = !is_kept.unwrap_or(false);
+        if has_lost {
+            self.discard(number);
         }
-        self.discard(number);
-        true
+        has_lost
     }
 
-    /// Unless the connection of this number is being checked already, or is gone.
-    fn begin_check(self: &Arc<Self>, number: u64) -> Option<Checking> {
-        let mut held = self.held.lock();
-        if held.number != number || held.is_checked {
-            return None;
+    /// A server that dies has many callers: all who have waited for an answer share it.
+    async fn is_kept(&self, number: u64) -> bool {
+        let came = Instant::now();
+        let mut kept = self.checking.lock().await;
+        let connection = {
+            let held = self.held.lock();
+            let connection = held.connection.clone();
+            connection.filter(|_| held.number == number && !held.has_moved)
+        };
+        let Some(connection) = connection else {
+            return false;
+        };
+        if kept.is_some_and(|(kept, at)| kept == number && at >= came) {
+            return true;
         }
-        held.is_checked = true;
-        let slot = Arc::clone(self);
-        Some(Checking { slot, number })
+        let serves = connection.serves().await;
+        if serves {
+            *kept = Some((number, Instant::now()));
+        }
+        serves
     }
 
     /// Lets go of the connection, if it is still the one of this number.
@@ -104,21 +126,6 @@ impl Slot {
         let mut held = self.held.lock();
         if held.number == number {
             held.connection = None;
-        }
-    }
-}
-
-/// A check under way. Over, or dropped with its runtime, it lets the next one begin.
-struct Checking {
-    slot: Arc<Slot>,
-    number: u64,
-}
-
-impl Drop for Checking {
-    fn drop(&mut self) {
-        let mut held = self.slot.held.lock();
-        if held.number == self.number {
-            held.is_checked = false;
         }
     }
 }

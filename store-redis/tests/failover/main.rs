@@ -53,6 +53,7 @@ async fn master_of_a_cluster_is_replaced(signal: &str) {
         sessions.push(session);
     }
     tokio::time::sleep(REPLICATED).await;
+    let asked_before = asked_for_slots(&hosts[1]).await;
     own::signal(signal, &own::process(&hosts[0]).await);
 
     let began = Instant::now();
@@ -82,10 +83,12 @@ async fn master_of_a_cluster_is_replaced(signal: &str) {
         assert!(began.elapsed() < PATIENCE, "no failover");
     }
     let resumed = began.elapsed();
+    let asked = asked_for_slots(&hosts[1]).await - asked_before;
     let promoted = promoted.await.unwrap() - began;
     println!(
         "signal={signal} sessions=60 of_the_master={} failed={failed} failed_elsewhere={elsewhere} \
-         worst_call_ms={} promoted_after_ms={} resumed_after_ms={} signed_out=0",
+         asked_for_slots={asked} worst_call_ms={} promoted_after_ms={} resumed_after_ms={} \
+         signed_out=0",
         disturbed.len(),
         worst.as_millis(),
         promoted.as_millis(),
@@ -102,11 +105,69 @@ async fn master_of_a_cluster_is_replaced(signal: &str) {
     assert!(since < Duration::from_secs(5) + stalled, "{since:?}");
 }
 
+/// The slots have the master that they had when the connections were opened, which have followed them
+/// to another meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_master_that_takes_over_again_is_found() {
+    let own = Own::start("redis-cluster", "CLOAKROOM_TEST_REDIS_CLUSTER_URL");
+    let hosts: Vec<_> = own.hosts().map(str::to_owned).collect();
+    let store = RedisStore::connect(&own.url).await.unwrap();
+    let session = loop {
+        let session = stored(&store, owned("ann")).await;
+        let slot = format!("CLUSTER KEYSLOT {}", key(&store, session.id));
+        if own::run::<u16>(&hosts[0], &slot).await <= 5460 {
+            break session;
+        }
+    };
+    tokio::time::sleep(REPLICATED).await;
+    assert_eq!(
+        own::run::<String>(&hosts[3], "CLUSTER FAILOVER").await,
+        "OK"
+    );
+    becomes(hosts[3].clone(), "role:master").await;
+    becomes(hosts[0].clone(), "role:slave").await;
+    // By either connection.
+    let mut followed = 0;
+    while followed < 4 {
+        followed += u32::from(matches!(store.load(session.id).await, Ok(Some(_))));
+    }
+    tokio::time::sleep(REPLICATED).await;
+    own::signal("STOP", &own::process(&hosts[3]).await);
+    let began = promoted(hosts[0].clone()).await;
+    let (mut found, mut failed) = (0, 0);
+    while found < 2 {
+        let is_found = matches!(store.load(session.id).await, Ok(Some(_)));
+        found = if is_found { found + 1 } else { 0 };
+        failed += u32::from(!is_found);
+        assert!(began.elapsed() < PATIENCE, "it is not found");
+    }
+    let resumed = began.elapsed().as_millis();
+    println!("failed={failed} resumed_after_ms={resumed}");
+}
+
+/// How often a server was asked who has which slots.
+async fn asked_for_slots(host: &str) -> u32 {
+    let info: String = own::run(host, "INFO commandstats").await;
+    let count = |line: &str| {
+        let (_, count) = line.strip_prefix("cmdstat_cluster")?.split_once("calls=")?;
+        count.split(',').next()?.parse::<u32>().ok()
+    };
+    info.lines()
+        .filter(|line| line.contains("slots:"))
+        .find_map(count)
+        .unwrap_or(0)
+}
+
 /// When a replica has become a master.
 async fn promoted(host: String) -> Instant {
+    becomes(host, "role:master").await
+}
+
+/// When a server has another role.
+async fn becomes(host: String, role: &str) -> Instant {
     while !own::run::<String>(&host, "INFO replication")
         .await
-        .contains("role:master")
+        .contains(role)
     {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
