@@ -64,7 +64,8 @@ impl RedisStoreBuilder {
 
     /// How long a call waits before it fails as
     /// [`Unavailable`](cloakroom_store_api::Error::Unavailable); 5 s by default, and at most a
-    /// day. In a cluster no single command waits longer than 0.8 s, however many it takes.
+    /// day. In a cluster no server has longer than 0.4 s to answer, and no single command waits longer
+    /// than 0.8 s, however many it takes.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline.min(DEADLINE_LIMIT);
         self

@@ -15,7 +15,7 @@ struct Fresh;
 
 impl Fresh {
     /// With more patience for a machine that stands still than a URL's store has, which gives a
-    /// server up after 0.8 s.
+    /// server up after 0.4 s.
     async fn of(&self, prefix: Prefix) -> RedisStore {
         let hosts = support::cluster();
         let hosts = hosts.trim_start_matches("redis+cluster://").split(',');

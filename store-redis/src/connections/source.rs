@@ -29,7 +29,12 @@ const CONNECTING: Duration = Duration::from_secs(1);
 
 /// The same of a cluster's: a call that meets a dead master gives up when a second is nearly over.
 pub(super) const OPENED: Duration = Duration::from_millis(300);
-pub(super) const ANSWERED: Duration = Duration::from_millis(800);
+
+/// Before a connection to a cluster follows a slot it asks all servers, also replicas, whether they
+/// are there, and opens it anew to one that does not answer in time. Nothing else is sent by then: both
+/// together are shorter than a call waits.
+pub(super) const ANSWERED: Duration = Duration::from_millis(400);
+const OVERALL: Duration = Duration::from_millis(800);
 
 impl Source {
     pub(crate) fn server(client: Client) -> Self {
@@ -47,7 +52,7 @@ impl Source {
             .retries(0) // `outcome` sees to them
             .connection_timeout(OPENED)
             .response_timeout(ANSWERED)
-            .overall_response_timeout(Some(Duration::from_millis(800)))
+            .overall_response_timeout(Some(OVERALL))
             .build()?;
         let client = Box::new(client);
         Ok(Self::Cluster { client, node })

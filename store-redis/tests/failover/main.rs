@@ -53,7 +53,6 @@ async fn master_of_a_cluster_is_replaced(signal: &str) {
         sessions.push(session);
     }
     tokio::time::sleep(REPLICATED).await;
-    let asked_before = asked_for_slots(&hosts[1]).await;
     own::signal(signal, &own::process(&hosts[0]).await);
 
     let began = Instant::now();
@@ -83,12 +82,10 @@ async fn master_of_a_cluster_is_replaced(signal: &str) {
         assert!(began.elapsed() < PATIENCE, "no failover");
     }
     let resumed = began.elapsed();
-    let asked = asked_for_slots(&hosts[1]).await - asked_before;
     let promoted = promoted.await.unwrap() - began;
     println!(
         "signal={signal} sessions=60 of_the_master={} failed={failed} failed_elsewhere={elsewhere} \
-         asked_for_slots={asked} worst_call_ms={} promoted_after_ms={} resumed_after_ms={} \
-         signed_out=0",
+         worst_call_ms={} promoted_after_ms={} resumed_after_ms={} signed_out=0",
         disturbed.len(),
         worst.as_millis(),
         promoted.as_millis(),
@@ -143,19 +140,6 @@ async fn a_master_that_takes_over_again_is_found() {
     }
     let resumed = began.elapsed().as_millis();
     println!("failed={failed} resumed_after_ms={resumed}");
-}
-
-/// How often a server was asked who has which slots.
-async fn asked_for_slots(host: &str) -> u32 {
-    let info: String = own::run(host, "INFO commandstats").await;
-    let count = |line: &str| {
-        let (_, count) = line.strip_prefix("cmdstat_cluster")?.split_once("calls=")?;
-        count.split(',').next()?.parse::<u32>().ok()
-    };
-    info.lines()
-        .filter(|line| line.contains("slots:"))
-        .find_map(count)
-        .unwrap_or(0)
 }
 
 /// When a replica has become a master.
