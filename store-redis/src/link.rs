@@ -225,7 +225,7 @@ pub(crate) struct Answer {
     pub(crate) now: Timestamp,
     /// Whose the session was, if the script says it.
     pub(crate) owner: Vec<u8>,
-    is_second: bool,
+    pub(crate) is_second: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

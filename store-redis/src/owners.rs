@@ -17,8 +17,11 @@ use crate::{
     scripts::{CREATE, EXPIRE, INDEX},
 };
 
-/// Enters a session that can live for so many milliseconds.
+/// Enters a session that can live for so many milliseconds, if it has an owner.
 pub(crate) async fn index(link: &Link, owner: &str, id: SessionId, life: u64) -> Result<()> {
+    if owner.is_empty() {
+        return Ok(());
+    }
     let (key, life) = (link.prefix().owner(owner), life.to_string());
     let entered = link
         .answer(&INDEX, &[&key], &[id.as_bytes(), life.as_bytes()])

@@ -95,12 +95,16 @@ async fn across_servers(link: &Link, old: SessionId, draft: Draft, age: Age) -> 
         });
     }
 
-    if !draft.owner.is_empty() {
-        owners::index(link, &draft.owner, id, draft.absolute()).await?;
-    }
+    let (owner, absolute) = (draft.owner.clone(), draft.absolute());
+    owners::index(link, &owner, id, absolute).await?;
     let value = draft.value(State::Pending, created_at, expires_at);
-    if !put(link, id, &value, &mark, TRACES).await? {
+    let mut is_second = false;
+    if !put(link, id, &value, &mark, TRACES, &mut is_second).await? {
         return Ok(Saved::Conflict);
+    }
+    if is_second {
+        // Who has ended it in between has taken it out.
+        owners::index(link, &owner, id, absolute).await?;
     }
     let left = link.run(&LEAVE, old, &[&old_key], &leave).await?;
     if left.verdict != Verdict::Stored {

@@ -4,6 +4,7 @@ use cloakroom_store_api::{Error, Record, Result, Saved, SessionId, Timestamp};
 use redis::{RedisError, Value};
 
 use crate::{
+    error::About,
     header::{self, Header, State},
     lane::{self, Answers, Call, Lane},
     link::{Answer, Link, Shared, Verdict, stamp},
@@ -106,7 +107,7 @@ impl Draft {
 pub(crate) async fn create(link: &Link, draft: Draft) -> Result<Saved> {
     let (id, owner, absolute) = (draft.id, draft.owner.clone(), draft.absolute());
     let is_together = !owner.is_empty() && !link.is_cluster();
-    if !owner.is_empty() && !is_together {
+    if !is_together {
         owners::index(link, &owner, id, absolute).await?;
     }
     let now = link.now().await?;
@@ -116,7 +117,15 @@ pub(crate) async fn create(link: &Link, draft: Draft) -> Result<Saved> {
     let value = draft.value(State::Live, now, expires_at);
     let is_stored = match is_together {
         true => owners::index_and_put(link, &owner, id, absolute, &value, left).await?,
-        false => put(link, id, &value, &mark, left).await?,
+        false => {
+            let mut is_second = false;
+            let is_stored = put(link, id, &value, &mark, left, &mut is_second).await?;
+            if is_stored && is_second {
+                // Who has ended it in between has taken it out.
+                owners::index(link, &owner, id, absolute).await?;
+            }
+            is_stored
+        }
     };
     Ok(match is_stored {
         true => Saved::Stored(stamp(now, expires_at, now)),
@@ -125,18 +134,21 @@ pub(crate) async fn create(link: &Link, draft: Draft) -> Result<Saved> {
 }
 
 /// Stores a value where there is none, or no more than a note that a record has moved away, for
-/// so many milliseconds; says whether it is there now.
+/// so many milliseconds; says whether it is there now, and `is_second` whether it may have ended since
+/// it was first.
 pub(crate) async fn put(
     link: &Link,
     id: SessionId,
     value: &[u8],
     mark: &[u8],
     left: u64,
+    is_second: &mut bool,
 ) -> Result<bool> {
     let key = link.prefix().record(id);
     let mut set = redis::cmd("SET");
     set.arg(&key).arg(value).arg("NX").arg("PX").arg(left);
-    if link.about(id, &set).await? != Value::Nil {
+    let set = link.ask(&set, is_second).await;
+    if set.map_err(|error| link.sorted(error, About::Session(id)))? != Value::Nil {
         return Ok(true);
     }
     // Taken, or this very command was sent again after its answer was lost.
@@ -154,6 +166,7 @@ pub(crate) async fn put(
     let taken = link
         .run(&TAKE, id, &[&key], &[value, left.as_bytes()])
         .await?;
+    *is_second |= taken.is_second;
     Ok(taken.verdict == Verdict::Stored)
 }
 

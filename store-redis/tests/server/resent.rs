@@ -8,7 +8,7 @@ use cloakroom_test_support::{Cut, Proxy, Way};
 use redis::cluster::{ClusterClient, NodeAddress};
 
 use crate::support::{
-    cluster, key, owned, record, run, run_in_cluster, server, stored, unique_prefix,
+    cluster, key, owned, owner_key, record, run, run_in_cluster, server, stored, unique_prefix,
 };
 
 /// A store that reaches the server through a proxy, by one connection, and another that does not.
@@ -97,9 +97,9 @@ async fn a_save_that_somebody_else_has_followed_is_no_conflict() {
     }
 }
 
-/// The same in a cluster, whose masters are the first three of its servers.
-#[tokio::test]
-async fn a_save_in_a_cluster_that_somebody_else_has_followed_is_no_conflict() {
+/// A store that reaches each master of a cluster through a proxy, by one connection, and another that
+/// does not. The masters are the first three of the servers, with a third of the slots each.
+async fn stores_in_a_cluster() -> (Vec<Proxy>, RedisStore, RedisStore) {
     let url = cluster();
     let hosts: Vec<_> = url
         .trim_start_matches("redis+cluster://")
@@ -121,15 +121,60 @@ async fn a_save_in_a_cluster_that_somebody_else_has_followed_is_no_conflict() {
     let store = RedisStoreBuilder::from(client.unwrap()).connections(1);
     let store = store.prefix(unique_prefix()).connect().await.unwrap();
     let direct = RedisStore::builder(&url).prefix(store.prefix().clone());
-    let direct = direct.connect().await.unwrap();
+    (proxies, store, direct.connect().await.unwrap())
+}
+
+/// Which of the masters has a key.
+async fn master(key: &str) -> usize {
+    let slot = run_in_cluster(&format!("CLUSTER KEYSLOT {key}")).await;
+    redis::from_redis_value::<usize>(slot).unwrap() / 5_461
+}
+
+/// The end of all sessions of its owner may come between: what is stored after it is listed.
+#[tokio::test]
+async fn a_create_in_a_cluster_that_is_sent_again_is_in_its_owners_index() {
+    let (proxies, store, direct) = stores_in_a_cluster().await;
+    let (mut cuts, mut unlisted) = (0, 0);
+    let index = master(&owner_key(&store, "ann")).await;
+    for _ in 0..10 {
+        let (new, proxy) = loop {
+            let new = owned("ann");
+            let master = master(&key(&store, new.id)).await;
+            if master != index {
+                break (new, &proxies[master]);
+            }
+        };
+        proxy.set(Way::Slow(Duration::from_millis(40)));
+        proxy.cut_next(Cut::BeforeReply);
+        let creating = tokio::spawn({
+            let (new, store) = (new.clone(), store.clone());
+            async move { store.save(&new).await }
+        });
+        while direct.load(new.id).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(direct.expire_owner("ann", None).await.unwrap(), 1);
+        let created = creating.await.unwrap().unwrap();
+        cuts += u32::from(!proxy.is_to_cut());
+        proxy.set(Way::Open);
+        assert!(matches!(created, Saved::Stored(_)), "{created:?}");
+        unlisted += 1 - direct.list("ann").await.unwrap().len();
+        direct.expire(new.id).await.unwrap();
+    }
+    println!("cuts={cuts} unlisted={unlisted}");
+    assert_eq!((cuts, unlisted), (10, 0));
+}
+
+/// The same as on one server.
+#[tokio::test]
+async fn a_save_in_a_cluster_that_somebody_else_has_followed_is_no_conflict() {
+    let (proxies, store, direct) = stores_in_a_cluster().await;
     let (mut cuts, mut followed) = (0, 0);
     for round in 0..10 {
         // The server knows the script from here on.
         let new = stored(&direct, owned("ann")).await;
         let old = stored(&direct, new).await;
-        let slot = run_in_cluster(&format!("CLUSTER KEYSLOT {}", key(&store, old.id))).await;
-        let slot: usize = redis::from_redis_value(slot).unwrap();
-        let proxy = &proxies[slot / 5_461];
+        let proxy = &proxies[master(&key(&store, old.id)).await];
         proxy.set(Way::Slow(Duration::from_millis(40)));
         proxy.cut_next(Cut::BeforeReply);
         let saving = tokio::spawn({
