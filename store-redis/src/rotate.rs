@@ -73,7 +73,11 @@ async fn across_servers(link: &Link, old: SessionId, draft: Draft, age: Age) -> 
     );
     let [old_key, key] = [old, id].map(|id| link.prefix().record(id));
     let asked = Instant::now();
-    let probe = link.run(&PROBE, old, &[&old_key], &[&revision]).await?;
+    let probe = link.answer(&PROBE, &[&old_key], &[&revision]).await;
+    let mut probe = probe.map_err(|error| link.sorted(error, About::Session(old)))?;
+    // It has written nothing: if it was sent twice, what it said last is so.
+    probe.is_second = false;
+    let probe = probe.about(old)?;
     if probe.verdict != Verdict::Stored {
         return Ok(finished(link, old, &probe).await);
     }
@@ -109,6 +113,7 @@ async fn across_servers(link: &Link, old: SessionId, draft: Draft, age: Age) -> 
     let left = link.run(&LEAVE, old, &[&old_key], &leave).await?;
     if left.verdict != Verdict::Stored {
         link.run(&EXPIRE, id, &[&key], &[b""]).await?;
+        owners::unindex(link, owner.as_bytes(), &[id]).await;
         return Ok(finished(link, old, &left).await);
     }
     let rest = life

@@ -7,7 +7,7 @@ local kind, owner = bytes:byte(1), ''
 if kind == nil or kind == MOVED then return answer(GONE) end
 if #bytes >= HEADER and (kind == LIVE or kind == 2) then
   owner = bytes:sub(HEADER + 1, HEADER + struct.unpack('>I2', bytes, 51))
-  if ARGV[1] ~= '' and ARGV[1] ~= owner then return answer(CONFLICT) end
+  if ARGV[1] ~= '' and ARGV[1] ~= owner then return answer(GONE) end
 end
 redis.call('UNLINK', KEYS[1])
 return answer(kind == 2 and GONE or STORED, 0, 0, 0, owner)

@@ -5,10 +5,14 @@ use std::{collections::HashMap, net::SocketAddr, time::Duration};
 use cloakroom_store_api::{Age, Error, Record, Saved, SessionStore};
 use cloakroom_store_redis::{RedisStore, RedisStoreBuilder};
 use cloakroom_test_support::{Cut, Proxy, Way};
-use redis::cluster::{ClusterClient, NodeAddress};
+use redis::{
+    Value,
+    cluster::{ClusterClient, NodeAddress},
+};
 
 use crate::support::{
-    cluster, key, owned, owner_key, record, run, run_in_cluster, server, stored, unique_prefix,
+    ask_cluster, cluster, key, owned, owner_key, record, run, run_in_cluster, server, stored,
+    unique_prefix,
 };
 
 /// A store that reaches the server through a proxy, by one connection, and another that does not.
@@ -163,6 +167,62 @@ async fn a_create_in_a_cluster_that_is_sent_again_is_in_its_owners_index() {
     }
     println!("cuts={cuts} unlisted={unlisted}");
     assert_eq!((cuts, unlisted), (10, 0));
+}
+
+/// An index may name what is somebody else's by now.
+#[tokio::test]
+async fn an_end_in_a_cluster_that_is_sent_again_leaves_others_alone() {
+    let (proxies, store, direct) = stores_in_a_cluster().await;
+    let index = owner_key(&store, "ann");
+    let at = master(&index).await;
+    let (bobs, proxy) = loop {
+        let bobs = stored(&direct, owned("bob")).await;
+        let master = master(&key(&store, bobs.id)).await;
+        if master != at {
+            break (bobs, &proxies[master]);
+        }
+    };
+    let mut add = redis::cmd("ZADD");
+    add.arg(&index).arg("+inf").arg(&bobs.id.as_bytes()[..]);
+    ask_cluster(&add).await;
+    proxy.cut_next(Cut::BeforeReply);
+    assert_eq!(store.expire_owner("ann", None).await.unwrap(), 0);
+    assert!(!proxy.is_to_cut());
+    assert!(direct.load(bobs.id).await.unwrap().is_some());
+}
+
+/// Somebody else saves the session meanwhile.
+#[tokio::test]
+async fn a_rotation_in_a_cluster_that_has_lost_leaves_nothing() {
+    let (proxies, store, direct) = stores_in_a_cluster().await;
+    let old = stored(&direct, owned("ann")).await;
+    let from = master(&key(&store, old.id)).await;
+    let new = loop {
+        let new = record().id;
+        if master(&key(&store, new)).await != from {
+            break new;
+        }
+    };
+    // The new record is stored by then, and the old one still there.
+    proxies[from].set(Way::Slow(Duration::from_millis(200)));
+    let rotating = tokio::spawn({
+        let (id, old) = (old.id, old.clone());
+        async move {
+            store
+                .rotate(id, &Record { id: new, ..old }, Age::Keep)
+                .await
+        }
+    });
+    let exists = format!("EXISTS {}", key(&direct, new));
+    while run_in_cluster(&exists).await != Value::Int(1) {}
+    let old = stored(&direct, old).await;
+    let rotated = rotating.await.unwrap();
+    assert!(matches!(rotated, Ok(Saved::Conflict)), "{rotated:?}");
+    assert_eq!(run_in_cluster(&exists).await, Value::Int(0));
+    let index = format!("ZRANGE {} 0 -1", owner_key(&direct, "ann"));
+    let indexed = run_in_cluster(&index).await;
+    let indexed: Vec<Vec<u8>> = redis::from_redis_value(indexed).unwrap();
+    assert_eq!(indexed, [old.id.as_bytes()]);
 }
 
 /// The same as on one server.

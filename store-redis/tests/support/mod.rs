@@ -79,12 +79,16 @@ pub(crate) async fn connection(url: &str) -> MultiplexedConnection {
 
 /// Sends a command to the cluster, where its key is.
 pub(crate) async fn run_in_cluster(words: &str) -> Value {
+    ask_cluster(&command(words)).await
+}
+
+pub(crate) async fn ask_cluster(command: &Cmd) -> Value {
     let hosts = cluster();
     let hosts = hosts.trim_start_matches("redis+cluster://").split(',');
     let client =
         redis::cluster::ClusterClient::new(hosts.map(|host| format!("redis://{host}"))).unwrap();
     let mut connection = client.get_async_connection().await.unwrap();
-    command(words).query_async(&mut connection).await.unwrap()
+    command.query_async(&mut connection).await.unwrap()
 }
 
 pub(crate) fn record() -> Record {
