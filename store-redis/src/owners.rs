@@ -80,23 +80,32 @@ const PAGE: usize = 64;
 /// The owner's live sessions, newest first.
 ///
 /// A session that has moved to another id since the index was read is not there any more, and the
-/// index names the new one: so it is read again if anything was missing. In a cluster a session that
-/// is just moving may be seen under both ids or none.
+/// index names the new one: so it is read again if anything was missing. On one server it names the
+/// old one no more by then, and what it names still need not be read again. In a cluster a session
+/// that is just moving may be seen under both ids or none.
 pub(crate) async fn list(link: &Link, owner: &Owner) -> Result<Vec<Record>> {
     let mut ids = indexed(link, owner).await?;
+    let (mut known, mut records) = (HashSet::new(), Vec::new());
     loop {
-        let (mut records, are_all_there) = owned(link, owner, &ids).await?;
-        let named = match are_all_there {
-            true => Vec::new(),
-            false => indexed(link, owner).await?,
+        let (found, are_all_there) = owned(link, owner, &ids).await?;
+        records.extend(found);
+        known.extend(ids);
+        let named: HashSet<_> = match are_all_there {
+            true => HashSet::new(),
+            false => indexed(link, owner).await?.into_iter().collect(),
         };
-        let known: HashSet<_> = ids.iter().collect();
-        if named.iter().all(|id| known.contains(id)) {
+        if named.is_subset(&known) {
             records.sort_by_key(|record| record.stamp.map(|stamp| stamp.created_at));
             records.reverse();
             return Ok(records);
         }
-        ids = named;
+        if link.is_cluster() {
+            records.clear();
+            ids = named.into_iter().collect();
+        } else {
+            records.retain(|record| named.contains(&record.id));
+            ids = named.difference(&known).copied().collect();
+        }
     }
 }
 

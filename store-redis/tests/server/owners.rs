@@ -1,15 +1,22 @@
 //! The index of an owner's sessions.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use cloakroom_store_api::{Age, Error, Lifetime, Persistence, Record, Saved, SessionStore};
 use cloakroom_store_redis::RedisStore;
+use cloakroom_test_support::Way;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{fresh_store, owned, owner_key, record, run, server, stored};
+use crate::{
+    resent::stores,
+    support::{fresh_store, key, owned, owner_key, record, run, server, stored},
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -128,6 +135,31 @@ async fn nothing_leaks() {
     let left: u64 = run(&format!("ZCARD {index}")).await;
     println!("sessions=40 entries_left={left}");
     assert_eq!(left, 0);
+}
+
+/// The index names one that is not there, and at each look others that are new.
+#[tokio::test]
+async fn a_list_comes_to_its_end_while_sessions_are_stored() {
+    let (proxy, store, direct) = stores().await;
+    let dead = stored(&direct, owned("ann")).await;
+    let _: u64 = run(&format!("DEL {}", key(&direct, dead.id))).await;
+    proxy.set(Way::Slow(Duration::from_millis(20)));
+    let storing = tokio::spawn(async move {
+        loop {
+            stored(&direct, owned("ann")).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    let began = Instant::now();
+    let listed = store.list("ann").await;
+    let took = began.elapsed();
+    storing.abort();
+    println!(
+        "listed={:?} ms={}",
+        listed.as_ref().map(Vec::len),
+        took.as_millis()
+    );
+    assert!(!listed.unwrap().is_empty());
 }
 
 /// A longer absolute timeout moves the score, so that the index does not lose the session.
