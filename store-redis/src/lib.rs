@@ -5,6 +5,7 @@ mod clear;
 mod clock;
 mod config;
 mod connections;
+mod create;
 mod error;
 mod header;
 mod lane;
@@ -163,7 +164,7 @@ impl SessionStore for RedisStore {
         }
         let draft = Draft::new(record)?;
         if draft.life() > 0 {
-            return save::create(&self.link(), draft).await;
+            return create::create(&self.link(), draft).await;
         }
         // It would end when it begins: nothing is stored.
         match self.load(record.id).await {

@@ -4,11 +4,12 @@ use cloakroom_store_api::{Age, Result, Saved, SessionId};
 use tokio::time::Instant;
 
 use crate::{
+    create::put,
     error::{self, About},
     header::State,
     link::{Answer, Link, Verdict},
     owners,
-    save::{Draft, put},
+    save::Draft,
     scripts::{EXPIRE, LEAVE, PROBE, ROTATE, SETTLE},
 };
 

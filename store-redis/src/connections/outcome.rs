@@ -34,6 +34,10 @@ pub(super) async fn in_cluster(
     let outcome = match code {
         // The connection asks for the topology before it sends anything else.
         "MOVED" | "READONLY" if sent_again == 0 => return Outcome::Refused,
+        // A master that hears of no other says so for ever, though they may have replaced it.
+        "CLUSTERDOWN" if sent_again == 0 && slot.has_lost(number).await => {
+            return Outcome::Refused;
+        }
         "MOVED" | "ASK" | "READONLY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" => {
             Outcome::Refused
         }
