@@ -41,7 +41,8 @@ pub(super) async fn in_cluster(
         "MOVED" | "ASK" | "READONLY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" => {
             Outcome::Refused
         }
-        // It heals itself, mostly. One that has not answered in time is being looked at already.
+        // It heals itself, mostly. One that has not answered in time is being looked at already. Also
+        // what has been sent may hear that there is no connection.
         _ if error.kind() == ErrorKind::ClusterConnectionNotFound
             || error.is_io_error() && !error.is_timeout() =>
         {

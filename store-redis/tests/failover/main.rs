@@ -1,5 +1,6 @@
 //! Masters that are killed, of servers of the tests' own: `scripts/with-servers` starts them.
 
+mod moved;
 mod own;
 mod reshard;
 #[path = "../support/mod.rs"]
@@ -100,46 +101,6 @@ async fn master_of_a_cluster_is_replaced(signal: &str) {
     assert!(worst < Duration::from_secs(2) + stalled, "{worst:?}");
     let since = resumed.saturating_sub(promoted);
     assert!(since < Duration::from_secs(5) + stalled, "{since:?}");
-}
-
-/// The slots have the master that they had when the connections were opened, which have followed them
-/// to another meanwhile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_master_that_takes_over_again_is_found() {
-    let own = Own::start("redis-cluster", "CLOAKROOM_TEST_REDIS_CLUSTER_URL");
-    let hosts: Vec<_> = own.hosts().map(str::to_owned).collect();
-    let store = RedisStore::connect(&own.url).await.unwrap();
-    let session = loop {
-        let session = stored(&store, owned("ann")).await;
-        let slot = format!("CLUSTER KEYSLOT {}", key(&store, session.id));
-        if own::run::<u16>(&hosts[0], &slot).await <= 5460 {
-            break session;
-        }
-    };
-    tokio::time::sleep(REPLICATED).await;
-    assert_eq!(
-        own::run::<String>(&hosts[3], "CLUSTER FAILOVER").await,
-        "OK"
-    );
-    becomes(hosts[3].clone(), "role:master").await;
-    becomes(hosts[0].clone(), "role:slave").await;
-    // By either connection.
-    let mut followed = 0;
-    while followed < 4 {
-        followed += u32::from(matches!(store.load(session.id).await, Ok(Some(_))));
-    }
-    tokio::time::sleep(REPLICATED).await;
-    own::signal("STOP", &own::process(&hosts[3]).await);
-    let began = promoted(hosts[0].clone()).await;
-    let (mut found, mut failed) = (0, 0);
-    while found < 2 {
-        let is_found = matches!(store.load(session.id).await, Ok(Some(_)));
-        found = if is_found { found + 1 } else { 0 };
-        failed += u32::from(!is_found);
-        assert!(began.elapsed() < PATIENCE, "it is not found");
-    }
-    let resumed = began.elapsed().as_millis();
-    println!("failed={failed} resumed_after_ms={resumed}");
 }
 
 /// When a replica has become a master.
