@@ -101,7 +101,9 @@ impl From<redis::cluster::ClusterClient> for RedisStoreBuilder {
     /// The client's timeouts and retries apply. It has no timeouts unless they are set, and then
     /// waits out a failover. Its retries are to be 0: the store sends again by itself what it has to,
     /// and would not know that somebody else's save has come between. To speak TLS it needs the program
-    /// to have chosen a `CryptoProvider` of rustls, if its dependencies enable two.
+    /// to have chosen a `CryptoProvider` of rustls, if its dependencies enable two. While the first slot
+    /// of a new master is on its way to it, calls about the sessions that have arrived fail as
+    /// [`Unavailable`](cloakroom_store_api::Error::Unavailable); with a URL they do not.
     fn from(client: redis::cluster::ClusterClient) -> Self {
         Self::of(Ok(Source::cluster_of(client)))
     }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use redis::{RedisError, RedisResult};
 use tokio::time::timeout;
 
-use crate::connections::{Connection, Source};
+use crate::connections::{Connection, Source, source::OVERALL};
 
 /// A place for a connection that is opened when it is needed, by one caller for all.
 #[derive(Debug, Default)]
@@ -28,9 +28,9 @@ struct Held {
     has_moved: bool,
 }
 
-/// More than a cluster's servers take to answer on a busy machine, while the driver connects to one
+/// A cluster's servers answer within this time on a busy machine, also while the driver waits for one
 /// that does not.
-const ANSWERING: Duration = Duration::from_millis(600);
+const ANSWERING: Duration = OVERALL;
 
 impl Slot {
     /// The connection and its number, opened if it has to be.

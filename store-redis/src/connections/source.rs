@@ -34,7 +34,7 @@ pub(super) const OPENED: Duration = Duration::from_millis(300);
 /// are there, and opens it anew to one that does not answer in time. Nothing else is sent by then: both
 /// together are shorter than a call waits.
 pub(super) const ANSWERED: Duration = Duration::from_millis(400);
-const OVERALL: Duration = Duration::from_millis(800);
+pub(super) const OVERALL: Duration = Duration::from_millis(800);
 
 impl Source {
     pub(crate) fn server(client: Client) -> Self {
