@@ -53,7 +53,8 @@ pub enum Error {
 
     /// No `SessionLayer` of this kind is around the handler.
     #[error(
-        "no SessionLayer of this kind around this handler: add one to the router, under a cookie name of its own"
+        "no SessionLayer of this kind around this handler: add one to the router; beside another it needs a \
+        cookie name of its own"
     )]
     LayerMissing,
 }
